@@ -1,0 +1,239 @@
+"""Markdown to blocks, by markdown-it-py (CommonMark with tables).
+
+markdown-it tells the lines of a block but not the places of its words, so each piece of clean text is looked up in the
+block's lines, left to right. What a reader sees stays (link texts, image descriptions, code); marks and addresses go.
+
+Deliberately not here: decoding, front matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from semsearch.articles.html import plain_text
+from semsearch.records import Block, BlockKind, Run
+
+__all__ = ["bare_address", "blocks"]
+
+_ADDRESS = re.compile(r"<?(?:https?|ftp)://\S+>?\Z")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@cache
+def _parser() -> MarkdownIt:
+    # text_join off: an escape or an entity stays a token of its own, with its spelling in the source.
+    return MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).disable("text_join")
+
+
+def blocks(text: str, start: int = 0) -> Iterator[Block]:
+    """Blocks of the Markdown from ``start`` on, in order; blocks without words (comments, empty cells) do not come, rules do."""
+    lines = [start, *(match.end() for match in _LINE_END.finditer(text, start))]
+    if lines[-1] != len(text):
+        lines.append(len(text))
+    first_line = 1 + len(_LINE_END.findall(text, 0, start))
+    # markdown-it counts "\r\n" and "\r" as "\n", and so does the table of lines above.
+    tokens = _parser().parse(text[start:])
+    for kind, level, marker, group in _groups(tokens):
+        if kind == "rule":
+            yield Block(kind, "", first_line + (group[0].map or [0])[0], ())
+            continue
+        reader = _Reader(text, lines)
+        for token in group:
+            reader.read(token)
+        clean, runs = reader.finish(marker)
+        if clean:
+            top = group[0].map[0] if group[0].map else 0
+            yield Block(kind, clean, first_line + top, runs, level)
+
+
+def bare_address(block: Block) -> str:
+    """The address that a block consists of, "" if it has words of its own."""
+    return block.text.strip("<>") if _ADDRESS.match(block.text) else ""
+
+
+def _groups(tokens: list[Token]) -> Iterator[tuple[BlockKind, int, str, list[Token]]]:
+    """Tokens with text, gathered to blocks: kind, heading level, list marker, tokens."""
+    quotes = 0
+    markers: list[str] = []
+    numbers: list[int] = []
+    heading = 0
+    table: list[Token] | None = None
+    for token in tokens:
+        match token.type:
+            case "blockquote_open":
+                quotes += 1
+            case "blockquote_close":
+                quotes -= 1
+            case "ordered_list_open":
+                numbers.append(int(token.attrGet("start") or 1) - 1)
+            case "bullet_list_open":
+                numbers.append(-1)
+            case "ordered_list_close" | "bullet_list_close":
+                numbers.pop()
+            case "list_item_open":
+                if numbers[-1] >= 0:
+                    numbers[-1] += 1
+                markers.append("- " if numbers[-1] < 0 else f"{numbers[-1]}. ")
+            case "list_item_close":
+                markers.pop()
+            case "heading_open":
+                heading = int(token.tag[1])
+            case "heading_close":
+                heading = 0
+            case "table_open":
+                table = []
+            case "table_close":
+                if table:
+                    yield "table", 0, "", table
+                table = None
+            case "tr_open" if table is not None:
+                table.append(token)
+            case "inline" if table is not None:
+                table.append(token)
+            case "inline" if heading:
+                yield "heading", heading, "", [token]
+            case "inline" if markers:
+                yield "item", 0, markers[-1], [token]
+                markers[-1] = ""
+            case "inline":
+                yield ("quote" if quotes else "paragraph"), 0, "", [token]
+            case "fence" | "code_block":
+                yield "code", 0, "", [token]
+            case "hr":
+                yield "rule", 0, "", [token]
+            case "html_block":
+                yield "paragraph", 0, "", [token]
+
+
+class _Reader:
+    """Gathers the clean text of a block with the runs that lead back to the source."""
+
+    def __init__(self, source: str, lines: list[int]) -> None:
+        self._source = source
+        self._lines = lines
+        self._parts: list[str] = []
+        self._runs: list[Run] = []
+        self._length = 0
+        self._at = 0
+        self._end = 0
+
+    def read(self, token: Token) -> None:
+        if token.map:
+            top, bottom = token.map
+            self._at = max(self._at, self._lines[top])
+            self._end = max(self._end, self._lines[min(bottom, len(self._lines) - 1)])
+        if token.type == "tr_open":
+            self._glue("\n")
+        elif token.type == "inline":
+            if self._parts and self._parts[-1] != "\n":
+                self._glue(" | ")
+            for child in token.children or []:
+                self._read_inline(child)
+        elif token.type == "html_block":
+            clean = plain_text(token.content)
+            if clean:
+                self._add(clean, self._at, self._end)
+        else:
+            for number, line in enumerate(token.content.splitlines()):
+                if number:
+                    self._glue("\n")
+                self._find(line)
+
+    def _read_inline(self, token: Token) -> None:
+        match token.type:
+            case "text" | "code_inline":
+                self._find(token.content)
+            case "text_special":
+                at = self._source.find(token.markup, self._at, self._end)
+                if at >= 0:
+                    self._add(token.content, at, at + len(token.markup))
+                else:
+                    self._glue(token.content)
+            case "softbreak" | "hardbreak":
+                self._glue(" ")
+            case "image":
+                for child in token.children or []:
+                    self._read_inline(child)
+                self._skip_address()
+            case "link_close" if token.info != "auto":
+                self._skip_address()
+
+    def _find(self, piece: str) -> None:
+        """Take a piece as it stands in the source; word by word where the source breaks lines inside it."""
+        if not piece:
+            return
+        at = self._source.find(piece, self._at, self._end)
+        if at >= 0:
+            self._add(piece, at, at + len(piece))
+            return
+        for word in re.findall(r"\s+|\S+", piece):
+            at = -1 if word.isspace() else self._source.find(word, self._at, self._end)
+            if at >= 0:
+                self._add(word, at, at + len(word))
+            else:
+                self._glue(word)
+
+    def _skip_address(self) -> None:
+        """Step over the ``](address "title")`` or ``][label]`` behind a link's text."""
+        opening = self._source[self._at : self._at + 2]
+        if opening == "](":
+            depth, at = 1, self._at + 2
+            while depth and at < self._end:
+                at += 1 if self._source[at] != "\\" else 2
+                depth += {"(": 1, ")": -1}.get(self._source[at - 1], 0)
+            self._at = min(at, self._end)
+        elif opening == "][":
+            self._at = max(self._at, self._source.find("]", self._at + 2, self._end) + 1)
+
+    def _add(self, clean: str, start: int, end: int) -> None:
+        self._runs.append(Run(self._length, self._length + len(clean), start, end))
+        self._at = end
+        self._glue(clean)
+
+    def _glue(self, clean: str) -> None:
+        self._parts.append(clean)
+        self._length += len(clean)
+
+    def finish(self, marker: str) -> tuple[str, tuple[Run, ...]]:
+        """Clean text, trimmed, behind a list item's marker; and its runs."""
+        text = "".join(self._parts)
+        trimmed = text.strip()
+        if not trimmed or not self._runs:
+            return "", ()
+        shift = len(marker) - (len(text) - len(text.lstrip()))
+        end = len(marker) + len(trimmed)
+        runs = []
+        for run in self._runs:
+            start, stop = max(run.start + shift, len(marker)), min(run.end + shift, end)
+            if start >= stop:
+                continue
+            if run.end - run.start == run.source_end - run.source_start:
+                cut = start - (run.start + shift)
+                runs.append(Run(start, stop, run.source_start + cut, run.source_start + cut + stop - start))
+            else:
+                runs.append(Run(start, stop, run.source_start, run.source_end))
+        return marker + trimmed, tuple(_merge(runs))
+
+
+def _merge(runs: list[Run]) -> list[Run]:
+    """Adjacent verbatim runs as one."""
+    merged: list[Run] = []
+    for run in runs:
+        last = merged[-1] if merged else None
+        verbatim = run.end - run.start == run.source_end - run.source_start
+        if (
+            last
+            and verbatim
+            and last.end == run.start
+            and last.source_end == run.source_start
+            and last.end - last.start == last.source_end - last.source_start
+        ):
+            merged[-1] = Run(last.start, run.end, last.source_start, run.source_end)
+        else:
+            merged.append(run)
+    return merged

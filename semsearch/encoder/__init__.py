@@ -1,0 +1,68 @@
+"""Texts to vectors: the one door to sentence-transformers, onnxruntime, openvino and tokenizers.
+
+In: the name of a model, then texts. Out: unit float32 rows. `load` is for writing (it may export the model, which takes
+torch and seconds), `load_for` for answering (it opens an export, and imports neither torch nor transformers).
+
+Invariant: whichever engine computes, the vectors are those of `SentenceTransformer.encode`, to a cosine of 0.9999.
+"""
+
+from __future__ import annotations
+
+from semsearch.encoder.export import Export, cache_folder, ensure, opened
+from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
+from semsearch.errors import ModelMismatch
+from semsearch.protocols import Encoder, Fingerprint
+
+__all__ = ["DEFAULT_MODEL", "cache_folder", "load", "load_for"]
+
+
+def load(name: str = DEFAULT_MODEL) -> Encoder:
+    """The encoder of a model: the bundled one's name, a folder, or a name on the Hugging Face hub.
+
+    :raises ModelUnavailable: if it cannot be found, or loaded, or is not what it should be.
+    """
+    files = locate(name)
+    return _encoder(ensure(files), files)
+
+
+def load_for(fingerprint: Fingerprint) -> Encoder:
+    """The encoder that an index was built with.
+
+    :raises ModelMismatch: if the model by that name has changed since.
+    :raises ModelUnavailable: if it is no longer there.
+    """
+    export = opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
+    files = None
+    if export is None or not export.fast:
+        files = locate(fingerprint.model)
+        if (files.weights, files.tokenizer, files.config) != (
+            fingerprint.weights,
+            fingerprint.tokenizer,
+            fingerprint.config,
+        ):
+            raise _mismatch(fingerprint)
+        export = ensure(files)
+    if not export.fingerprint.same_vectors(fingerprint):
+        raise _mismatch(fingerprint)
+    return _encoder(export, files)
+
+
+def _mismatch(fingerprint: Fingerprint) -> ModelMismatch:
+    return ModelMismatch(
+        f"the model {fingerprint.model!r} is not the one that the index was built with: "
+        f"run semsearch index again with your SOURCE and --model {fingerprint.model}"
+    )
+
+
+def _encoder(export: Export, files: ModelFiles | None) -> Encoder:
+    if not export.fast:
+        from semsearch.encoder.reference import ReferenceEncoder
+
+        return ReferenceEncoder(files or locate(export.fingerprint.model), export.fingerprint)
+    from semsearch.encoder.engines import BulkEngine, OnnxRuntime, bulk_engine
+    from semsearch.encoder.fast import FastEncoder
+
+    def bulk(single: OnnxRuntime) -> BulkEngine:
+        return bulk_engine(export, files or locate(export.fingerprint.model), single)
+
+    return FastEncoder(export, bulk)

@@ -1,0 +1,201 @@
+"""What multiplies: token ids to token vectors, by onnxruntime, openvino or torch on an accelerator.
+
+onnxruntime starts fastest and answers questions. openvino computes in bfloat16 where the processor has it, several times
+faster there, and encodes passages; it reads the same file.
+
+Deliberately not here: tokens, pooling.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semsearch.encoder.export import Export, load_reference
+from semsearch.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from semsearch.encoder.model import ModelFiles
+
+__all__ = ["Batch", "BulkEngine", "OnnxRuntime", "OpenVino", "Torch", "bulk_engine"]
+
+Done = TypeVar("Done")
+
+
+class Batch(NamedTuple):
+    """Texts of about the same length.
+
+    ``positions``: where they stood in the list that was given. ``ids`` and ``mask``: int64 (n, longest), padded right.
+    """
+
+    positions: list[int]
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+
+    def inputs(self, names: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+        """The arrays under the names that the network gives its inputs."""
+        known = {"input_ids": self.ids, "attention_mask": self.mask}
+        return {name: known[name] if name in known else np.zeros_like(self.ids) for name in names}
+
+
+class BulkEngine(Protocol):
+    """Runs many batches, in any order, and finishes each on the way."""
+
+    name: str
+    budget: int
+    """Padded tokens in a batch at which it is fastest."""
+
+    def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
+        """``finish(batch, token_vectors)`` for each batch; token vectors are float32 (n, longest, d)."""
+        ...
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxRuntime:
+    """The exported network in onnxruntime, single precision."""
+
+    name = "onnxruntime"
+    budget = 1024
+
+    def __init__(self, export: Export) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = processors()
+        options.log_severity_level = 3
+        # The arena keeps the largest batch ever seen; one question needs little.
+        options.enable_cpu_mem_arena = False
+        try:
+            self._session = onnxruntime.InferenceSession(str(export.onnx), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # onnxruntime's exceptions have no common base.
+            raise ModelUnavailable(f"the exported model cannot be read: remove {export.folder} and run again") from error
+        self._inputs = export.inputs
+
+    def run(self, batch: Batch) -> NDArray[np.float32]:
+        """Token vectors of one batch: float32 (n, longest, d)."""
+        return np.asarray(self._session.run(None, batch.inputs(self._inputs))[0], np.float32)
+
+    def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
+        """See `BulkEngine.map`."""
+        for batch in batches:
+            yield finish(batch, self.run(batch))
+
+
+class OpenVino:
+    """The exported network in openvino: bfloat16 where the processor has it, else single precision."""
+
+    budget = 4096
+
+    def __init__(self, export: Export) -> None:
+        import openvino
+
+        core = openvino.Core()
+        bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.name = "openvino bf16" if bfloat16 else "openvino"
+        self._streams = min(processors(), 8)
+        self._inputs = export.inputs
+        self._queue_type = openvino.AsyncInferQueue
+        self._compiled = core.compile_model(
+            core.read_model(str(export.onnx)),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+                "NUM_STREAMS": self._streams,
+                "INFERENCE_NUM_THREADS": processors(),
+            },
+        )
+
+    def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
+        """See `BulkEngine.map`; a batch is finished in the thread that computed it."""
+        done: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
+
+        def complete(request: Any, batch: Batch) -> None:
+            try:
+                done.put(finish(batch, request.get_output_tensor(0).data))
+            except BaseException as error:  # carried over to the thread that asked
+                done.put(error)
+
+        jobs = self._queue_type(self._compiled, self._streams)
+        jobs.set_callback(complete)
+        started = finished = 0
+        try:
+            for batch in batches:
+                jobs.start_async(batch.inputs(self._inputs), batch)
+                started += 1
+                while not done.empty():
+                    finished += 1
+                    yield _result(done.get())
+            while finished < started:
+                finished += 1
+                yield _result(done.get())
+        finally:
+            jobs.wait_all()
+
+
+def _result(outcome: Done | BaseException) -> Done:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+class Torch:
+    """The network in torch on an accelerator, half precision."""
+
+    budget = 65_536
+
+    def __init__(self, model: SentenceTransformer, device: str, inputs: tuple[str, ...]) -> None:
+        self.name = f"torch {device}"
+        self._device = device
+        self._inputs = inputs
+        self._network = model[0].model.eval().to(device)
+        if device != "cpu":
+            self._network = self._network.half()
+
+    def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
+        """See `BulkEngine.map`."""
+        import torch
+
+        for batch in batches:
+            with torch.inference_mode():
+                inputs = {name: torch.from_numpy(array).to(self._device) for name, array in batch.inputs(self._inputs).items()}
+                vectors = self._network(**inputs)[0].float().cpu().numpy()
+            yield finish(batch, vectors)
+
+
+def accelerator() -> str | None:
+    """``cuda`` or ``mps`` if there is one, without importing torch on a machine that cannot have one."""
+    if sys.platform == "darwin" and os.uname().machine == "arm64":
+        import torch
+
+        return "mps" if torch.backends.mps.is_available() else None
+    if sys.platform == "win32" or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists():
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else None
+    return None
+
+
+def bulk_engine(export: Export, files: ModelFiles, single: OnnxRuntime) -> BulkEngine:
+    """The fastest engine here for many passages; ``single`` where there is none but that for questions."""
+    device = accelerator()
+    if device:
+        return Torch(load_reference(files, device), device, export.inputs)
+    try:
+        return OpenVino(export)
+    except (ImportError, RuntimeError):  # not installed; no plugin for this processor
+        return single

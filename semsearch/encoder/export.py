@@ -1,0 +1,286 @@
+"""The way from sentence-transformers to the fast path: a model is exported to ONNX once, into the user's cache.
+
+An export is a folder, named by the digests of the model's files, of three files: ``model.onnx`` (token ids to token
+vectors), ``tokenizer.json`` and ``encoder.json`` (pooling, prompts, limits). It is written under another name, compared
+with sentence-transformers on a few texts, and renamed when whole; of two processes that export the same model one does
+the work and the other waits.
+
+Deliberately not here: running the exported model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semsearch.encoder.model import ModelFiles
+from semsearch.errors import ModelUnavailable
+from semsearch.protocols import Fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["Export", "cache_folder", "ensure", "load_reference", "opened"]
+
+logger = logging.getLogger("semsearch")
+
+FORMAT = 1
+"""Part of an export's name: raised when the files in it change their meaning."""
+_POOLINGS = ("mean", "cls", "max")
+_OPSET = 17
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An exported model. ``fast`` is False for one that only sentence-transformers itself can run: then there is no ONNX."""
+
+    folder: Path
+    fingerprint: Fingerprint
+    inputs: tuple[str, ...]
+    pad_id: int
+    fast: bool
+
+    @property
+    def onnx(self) -> Path:
+        """The exported network."""
+        return self.folder / "model.onnx"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer, for the tokenizers library."""
+        return self.folder / "tokenizer.json"
+
+
+def cache_folder() -> Path:
+    """Where exports are kept: ``$SEMSEARCH_CACHE``, else the platform's cache folder for this user."""
+    override = os.environ.get("SEMSEARCH_CACHE")
+    if override:
+        return Path(override)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("semsearch", appauthor=False)
+
+
+def opened(weights: str, tokenizer: str, config: str) -> Export | None:
+    """The finished export of a model with these digests, None if there is none."""
+    folder = cache_folder() / "models" / _key(weights, tokenizer, config)
+    try:
+        facts = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+        export = Export(folder, Fingerprint(**facts["fingerprint"]), tuple(facts["inputs"]), facts["pad_id"], facts["fast"])
+        whole = not export.fast or export.onnx.stat().st_size == facts["onnx_bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return export if whole else None
+
+
+def ensure(files: ModelFiles) -> Export:
+    """The export of a model, made now if there is none yet (seconds, with torch).
+
+    Where the cache cannot be written, it is made in a temporary folder that lasts as long as the process.
+
+    :raises ModelUnavailable: if sentence-transformers cannot load the model.
+    """
+    export = opened(files.weights, files.tokenizer, files.config)
+    if export is not None:
+        return export
+    target = cache_folder() / "models" / _key(files.weights, files.tokenizer, files.config)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock
+
+        with FileLock(target.with_suffix(".lock")):
+            export = opened(files.weights, files.tokenizer, files.config)
+            if export is None:
+                _make(files, target)
+    except OSError as error:
+        logger.warning(
+            "the cache %s cannot be written (%s): the model is prepared again by every process; "
+            "set SEMSEARCH_CACHE to a folder that can",
+            cache_folder(),
+            error.strerror or error,
+        )
+        return _temporary(files)
+    export = export or opened(files.weights, files.tokenizer, files.config)
+    if export is None:
+        raise ModelUnavailable(f"the export of model {files.name!r} in {target} cannot be read: remove that folder")
+    return export
+
+
+def _temporary(files: ModelFiles) -> Export:
+    import atexit
+
+    home = Path(tempfile.mkdtemp(prefix="semsearch-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    try:
+        return _make(files, home / "model")
+    except OSError as error:
+        raise ModelUnavailable(
+            f"no room to prepare model {files.name!r} ({error.strerror or error}): "
+            "set SEMSEARCH_CACHE to a folder with 200 MB free"
+        ) from error
+
+
+def _key(weights: str, tokenizer: str, config: str) -> str:
+    return hashlib.sha256(f"{FORMAT} {weights} {tokenizer} {config}".encode()).hexdigest()[:32]
+
+
+def _make(files: ModelFiles, target: Path) -> Export:
+    """Write an export beside its target and rename it, replacing what is broken there."""
+    model = load_reference(files)
+    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+    try:
+        export = _write(model, files, draft)
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Export(target, export.fingerprint, export.inputs, export.pad_id, export.fast)
+
+
+def load_reference(files: ModelFiles, device: str = "cpu") -> SentenceTransformer:
+    """The model in sentence-transformers, never with code of its own.
+
+    :raises ModelUnavailable: if it cannot be loaded.
+    """
+    with _quiet():
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            # Attention written out: the fused form cannot be exported.
+            return SentenceTransformer(
+                str(files.folder), device=device, local_files_only=True, model_kwargs={"attn_implementation": "eager"}
+            )
+        except Exception as error:
+            # Anything can come out of other people's model files; what matters is which model and why.
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise ModelUnavailable(f"model {files.name!r} cannot be loaded ({reason}): try another model") from error
+
+
+def _write(model: SentenceTransformer, files: ModelFiles, folder: Path) -> Export:
+    pooling = _pooling(model)
+    inputs: tuple[str, ...] = ()
+    pad_id = 0
+    if pooling is not None:
+        inputs, pad_id = _write_network(model, folder)
+    else:
+        logger.warning("model %r has parts that the fast path cannot express: it runs in torch, slower", files.name)
+    export = Export(folder, _fingerprint(model, files, pooling), inputs, pad_id, pooling is not None)
+    size = _sync(export.onnx) if export.fast else 0
+    facts = {
+        "fingerprint": asdict(export.fingerprint),
+        "inputs": inputs,
+        "pad_id": pad_id,
+        "fast": export.fast,
+        "onnx_bytes": size,
+    }
+    (folder / "encoder.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    _sync(folder / "encoder.json")
+    return export
+
+
+def _fingerprint(model: SentenceTransformer, files: ModelFiles, pooling: str | None) -> Fingerprint:
+    prompts: dict[str, str] = dict(model.prompts or {})
+    default = prompts.get(model.default_prompt_name or "", "")
+    document = next((prompts[name] for name in _DOCUMENT_PROMPTS if name in prompts), default)
+    dimension = model.get_embedding_dimension() if hasattr(model, "get_embedding_dimension") else None
+    dimension = dimension or len(model.encode("a", show_progress_bar=False))
+    return Fingerprint(
+        model=files.name,
+        weights=files.weights,
+        tokenizer=files.tokenizer,
+        config=files.config,
+        pooling=pooling or "sentence-transformers",
+        query_prompt=prompts.get("query", default),
+        document_prompt=document,
+        max_tokens=int(model.max_seq_length or 512),
+        dimension=int(dimension),
+    )
+
+
+def _pooling(model: SentenceTransformer) -> str | None:
+    """How token vectors become one, for a model of transformer, pooling and maybe normalisation; else None."""
+    modules = list(model)
+    kinds = [type(module).__name__ for module in modules]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        return None
+    settings: dict[str, Any] = modules[1].get_config_dict()
+    mode = settings.get("pooling_mode")
+    prompts = any((model.prompts or {}).values())
+    if mode not in _POOLINGS or (prompts and not settings.get("include_prompt", True)):
+        return None
+    if getattr(modules[0], "do_lower_case", False) or getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        return None
+    return str(mode)
+
+
+def _write_network(model: SentenceTransformer, folder: Path) -> tuple[tuple[str, ...], int]:
+    """Write ``model.onnx`` and ``tokenizer.json``; names of the inputs, id of the padding token."""
+    import torch
+
+    tokenizer = model.tokenizer
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    sample = tokenizer(["what aid was offered", "a"], padding=True, return_tensors="pt")
+    names = tuple(name for name in sample if name in ("input_ids", "attention_mask", "token_type_ids"))
+
+    class TokenVectors(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = model[0].model.eval()
+
+        def forward(self, *tensors: torch.Tensor) -> Any:
+            return self.network(**dict(zip(names, tensors, strict=True)))[0]
+
+    with _quiet(), torch.no_grad():
+        torch.onnx.export(
+            TokenVectors(),
+            tuple(sample[name] for name in names),
+            str(folder / "model.onnx"),
+            input_names=list(names),
+            output_names=["token_vectors"],
+            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in (*names, "token_vectors")},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    return names, int(tokenizer.pad_token_id or 0)
+
+
+def _sync(path: Path) -> int:
+    """Bytes of a file, which are on the disk when this returns."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings and progress bars of torch and transformers, which are not for our users."""
+    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers", "torch.onnx")]
+    levels = [log.level for log in loggers]
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    for log in loggers:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)
+        if before is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = before

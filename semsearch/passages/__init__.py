@@ -1,0 +1,230 @@
+"""Articles to passages: the paragraph is the unit.
+
+In: an `Article` and a way to count tokens. Out: its `Passage`s, in order, each with its sentences and its place in the
+source. Invariants: every word of the article is in a passage; no passage is longer than the model takes; scraps of a line
+(bylines, captions, list items) stand with their neighbours, never across a heading or a rule.
+
+Pure: no files, no model. Deliberately not here: what the encoder is given besides (`context` says it, the encoder does it).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from semsearch.passages.sentences import spans
+from semsearch.records import Article, Block, Passage, Run, Sentence, locate
+
+__all__ = ["VERSION", "CountTokens", "context", "cut"]
+
+VERSION = 1
+"""Raised when the same article is cut otherwise: an index then cuts its articles anew when it is refreshed."""
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+"""Tokens of each text, without special tokens."""
+
+SCRAP_WORDS = 12
+"""A paragraph of fewer words, or of one line without a sentence end, is a scrap."""
+JOINED_WORDS = 120
+"""Scraps are joined up to about this size; a middling news paragraph has 60 words."""
+CONTEXT_SHARE = 4
+"""Title and headings may take up to one part in this many of the tokens that the model takes."""
+CHARACTERS_PER_TOKEN = 12
+"""No passage has more characters a token than this: a wall of letters counts as one unknown token for some tokenizers."""
+_MARKER = re.compile(r"(?:- |\d+\. )")
+_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", '"', "”", "»", ")")
+
+
+def context(title: str, headings: Sequence[str]) -> str:
+    """What the encoder reads before a passage: title and headings, as a sentence each; "" where there is none."""
+    parts = [part for part in (title, *headings) if part]
+    return " ".join(part if part.endswith(_ENDS) else part + "." for part in parts)
+
+
+def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Passage]:
+    """The passages of an article.
+
+    :param max_tokens: how many tokens a passage may have together with its context (`Encoder.passage_tokens`).
+    """
+    language = str(article.metadata.get("language") or "en").replace("_", "-").split("-")[0].lower() or "en"
+    passages: list[Passage] = []
+    groups = list(_groups(article.blocks))
+    headings = list(dict.fromkeys(group.headings for group in groups))
+    room = dict(zip(headings, _room(article, headings, max_tokens, count_tokens), strict=True))
+    drafts = [_Draft(group.blocks, language) for group in groups]
+    lengths = count_tokens([draft.text for draft in drafts])
+    for group, draft, length in zip(groups, drafts, lengths, strict=True):
+        for start, stop in draft.split(room[group.headings], length, count_tokens):
+            passages.append(draft.passage(start, stop, group))
+    return passages
+
+
+def _room(article: Article, headings: list[tuple[str, ...]], max_tokens: int, count: CountTokens) -> list[int]:
+    """Tokens left for text below each trail of headings; a context longer than its share is shortened by the encoder."""
+    taken = count([context(article.title, trail) for trail in headings])
+    return [max(8, max_tokens - min(tokens, max_tokens // CONTEXT_SHARE)) for tokens in taken]
+
+
+class _Group:
+    """Blocks that make a passage (or more, if they are long), the headings above them, the number of the first."""
+
+    def __init__(self, headings: tuple[str, ...], paragraph: int) -> None:
+        self.headings = headings
+        self.paragraph = paragraph
+        self.blocks: list[Block] = []
+        self.words = 0
+        self.open = True
+
+    def add(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.words += len(block.text.split())
+        self.open = block.kind == "item" or _is_scrap(block) or block.text.endswith(":")
+
+
+def _is_scrap(block: Block) -> bool:
+    words = len(block.text.split())
+    if block.kind in ("table", "code"):
+        return False
+    # Scripts without spaces have no words to count.
+    long = words >= SCRAP_WORDS or (words <= 2 and len(block.text) > 40)
+    return not long or (words < 2 * SCRAP_WORDS and not block.text.endswith((*_ENDS, ":")))
+
+
+def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
+    """Blocks joined: a scrap to what stands before it, else to what follows; list items to their introduction."""
+    trail: list[tuple[int, str]] = []
+    group: _Group | None = None
+    paragraph = 0
+    for block in blocks:
+        if block.kind in ("heading", "rule"):
+            if group:
+                yield group
+                group = None
+            if block.kind == "heading":
+                trail = [(level, text) for level, text in trail if level < block.level] + [(block.level, block.text)]
+            continue
+        paragraph += 1
+        joins = group is not None and (
+            group.words + len(block.text.split()) <= JOINED_WORDS
+            and (block.kind == "item" or _is_scrap(block) or (group.open and block.kind != "item" and _lead_in(group)))
+        )
+        if group and not joins:
+            yield group
+            group = None
+        if group is None:
+            group = _Group(tuple(text for _, text in trail), paragraph)
+        group.add(block)
+    if group:
+        yield group
+
+
+def _lead_in(group: _Group) -> bool:
+    """Whether a group is nothing but scraps so far (a byline, a dateline), or announces what follows."""
+    return all(_is_scrap(block) and block.kind != "item" for block in group.blocks) or group.blocks[-1].text.endswith(":")
+
+
+class _Draft:
+    """The text of a group, with its sentences and its runs, before it is known to be short enough."""
+
+    def __init__(self, blocks: list[Block], language: str) -> None:
+        self.text = "\n".join(block.text for block in blocks)
+        self._runs: list[Run] = []
+        self._lines: list[tuple[int, int]] = []
+        self._sentences: list[tuple[int, int]] = []
+        at = 0
+        for block in blocks:
+            self._runs += [Run(at + start, at + end, *source) for start, end, *source in block.runs]
+            self._lines.append((at, block.line))
+            skip = len(match[0]) if block.kind == "item" and (match := _MARKER.match(block.text)) else 0
+            by_line = block.kind in ("table", "code")
+            for start, end in _lines(block.text) if by_line else spans(block.text[skip:], language):
+                self._sentences.append((at + skip + start, at + skip + end))
+            at += len(block.text) + 1
+
+    def split(self, room: int, tokens: int, count: CountTokens) -> Iterator[tuple[int, int]]:
+        """Ranges of sentences that fit, as even in length as sentence ends allow."""
+        if tokens <= room and len(self.text) <= room * CHARACTERS_PER_TOKEN:
+            yield 0, len(self._sentences)
+            return
+        self._cut_long_sentences(room, count)
+        lengths = count([self.text[start:end] for start, end in self._sentences])
+        weights = [
+            max(length, -(-(end - start) // CHARACTERS_PER_TOKEN))
+            for length, (start, end) in zip(lengths, self._sentences, strict=True)
+        ]
+        target = sum(weights) / max(1, -(-sum(weights) // room))
+        first = filled = 0
+        for number, weight in enumerate(weights):
+            if number > first and (filled + weight > room or filled + weight / 2 > target):
+                yield first, number
+                first, filled = number, 0
+            filled += weight
+        yield first, len(weights)
+
+    def _cut_long_sentences(self, room: int, count: CountTokens) -> None:
+        """Replace sentences that are too long on their own by pieces that end at white space, or anywhere if there is none."""
+        lengths = count([self.text[start:end] for start, end in self._sentences])
+        pieces: list[tuple[int, int]] = []
+        for (start, end), length in zip(self._sentences, lengths, strict=True):
+            weight = max(length, -(-(end - start) // CHARACTERS_PER_TOKEN))
+            pieces += [(start, end)] if weight <= room else self._halves(start, end, room, count)
+        self._sentences = pieces
+
+    def _halves(self, start: int, end: int, room: int, count: CountTokens) -> list[tuple[int, int]]:
+        """Halve again and again, near the middle, until every piece fits; time is linear in the length times its log."""
+        fitting: list[tuple[int, int]] = []
+        waiting = [(start, end)]
+        while waiting:
+            lengths = count([self.text[start:end] for start, end in waiting])
+            halved: list[tuple[int, int]] = []
+            for (left, right), length in zip(waiting, lengths, strict=True):
+                if right - left < 2 or (length <= room and right - left <= room * CHARACTERS_PER_TOKEN):
+                    fitting.append((left, right))
+                    continue
+                middle = _middle(self.text, left, right)
+                halved += [span for span in (_trim(self.text, left, middle), _trim(self.text, middle, right)) if span]
+            waiting = halved
+        return sorted(fitting)
+
+    def passage(self, first: int, stop: int, group: _Group) -> Passage:
+        """The passage of a range of sentences."""
+        chosen = self._sentences[first:stop]
+        # A list item's marker stands before its first sentence and belongs to the text all the same.
+        start = 0 if first == 0 else chosen[0][0]
+        end = len(self.text) if stop == len(self._sentences) else chosen[-1][1]
+        source_start, source_end = locate(self._runs, start, end)
+        return Passage(
+            text=self.text[start:end],
+            headings=group.headings,
+            paragraph=group.paragraph + sum(at <= start for at, _ in self._lines) - 1,
+            line=[line for at, line in self._lines if at <= start][-1],
+            start=source_start,
+            end=source_end,
+            sentences=tuple(Sentence(left - start, right - start) for left, right in chosen),
+            sentence_spans=tuple(locate(self._runs, left, right) for left, right in chosen),
+        )
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the lines of a table or of code that are not blank."""
+    at = 0
+    for line in text.split("\n"):
+        if span := _trim(text, at, at + len(line)):
+            yield span
+        at += len(line) + 1
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:
+    piece = text[start:end]
+    left, right = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+    return (left, right) if left < right else None
+
+
+def _middle(text: str, start: int, end: int) -> int:
+    """A place to cut near the middle: behind a clause mark, else at white space, else the middle."""
+    middle, reach = (start + end) // 2, (end - start) // 4
+    for marks in (";:,،、，；", " \t\n\u3000"):
+        places = [text.rfind(mark, middle - reach, middle + reach) for mark in marks]
+        if max(places) > start:
+            return max(places) + 1
+    return middle

@@ -1,0 +1,108 @@
+"""The seams where something plugs in: the encoder, and who is told of progress.
+
+Deliberately not here: implementations, and a protocol for anything that has only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from semsearch.records import Sentence
+
+    Matrix = NDArray[np.float32]
+
+__all__ = ["Encoded", "Encoder", "Fingerprint", "PassageText", "Progress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What decides the vectors that a model gives; two indexes with equal fingerprints can share vectors.
+
+    ``weights``, ``tokenizer`` and ``config`` are SHA-256 hex digests. ``model`` is the name or path that it was loaded by
+    and is not compared: the same model may lie elsewhere on another machine.
+    """
+
+    model: str
+    weights: str
+    tokenizer: str
+    config: str
+    pooling: str
+    query_prompt: str
+    document_prompt: str
+    max_tokens: int
+    dimension: int
+
+    def same_vectors(self, other: Fingerprint) -> bool:
+        """Whether the other model gives the same vectors."""
+        mine, theirs = asdict(self), asdict(other)
+        return all(mine[key] == theirs[key] for key in mine if key != "model")
+
+
+class PassageText(NamedTuple):
+    """A passage as the encoder gets it.
+
+    ``context`` (title and headings) is read before ``text`` and belongs to no sentence; ``sentences`` are spans of
+    ``text``, in order and not overlapping.
+    """
+
+    context: str
+    text: str
+    sentences: tuple[Sentence, ...]
+
+
+class Encoded(NamedTuple):
+    """The vectors of some passages, by position in the list that was given.
+
+    ``vectors``: float32 (n, d), unit rows, row i is passage ``positions[i]``.
+    ``sentences``: n arrays, float32 (number of sentences, d), unit rows (a sentence without a token of its own has its
+    passage's vector).
+    """
+
+    positions: list[int]
+    vectors: Matrix
+    sentences: list[Matrix]
+
+
+class Encoder(Protocol):
+    """Texts to unit vectors. One encoder may be used by one thread at a time."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the vectors depend on."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """What computes, for `status`: ``onnxruntime``, ``openvino bf16``..."""
+        ...
+
+    @property
+    def passage_tokens(self) -> int:
+        """Tokens that a passage and its context may have together."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without the special tokens and without any limit."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """Questions, with the model's query prompt: float32 (n, d), unit rows."""
+        ...
+
+    def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
+        """Passages, with the model's document prompt, in whatever order is fastest; each position comes once."""
+        ...
+
+
+class Progress(Protocol):
+    """Told what a build is at; the library itself prints nothing."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """``stage`` is ``reading`` (unit: files) or ``encoding`` (unit: passages); done == total ends it."""
+        ...

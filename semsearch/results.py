@@ -1,0 +1,86 @@
+"""`Results`: the ranked hits of one question, and the shapes they can be shown in.
+
+Deliberately not here: how a result is laid out (`render`), how it was found (`index`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from semsearch import render
+from semsearch.errors import MissingExtra
+from semsearch.records import Hit, Mode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Results"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Results(Sequence[Hit]):
+    """Ranked hits for one question, best first; falsy when empty.
+
+    ``answerable`` says whether the best hit is believed to answer the question; ``took_ms`` is the time of the search
+    alone, in milliseconds, without opening the index and loading the model.
+    """
+
+    query: str
+    mode: Mode
+    took_ms: float
+    answerable: bool
+    hits: tuple[Hit, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        """The hit at a position (0 is the best), or a tuple of hits for a slice."""
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        """How many hits there are."""
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        """The hits, best first."""
+        return iter(self.hits)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The hits as JSON-ready dictionaries, best first."""
+        return [hit.to_dict() for hit in self.hits]
+
+    def to_json(self) -> str:
+        """The JSON document that ``ask --json`` prints, on one line."""
+        return json.dumps(
+            {
+                "query": self.query,
+                "mode": self.mode,
+                "took_ms": round(self.took_ms, 3),
+                "answerable": self.answerable,
+                "hits": self.to_dicts(),
+            },
+            ensure_ascii=False,
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a hit, one column a field of `to_dicts`.
+
+        :raises MissingExtra: if pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("to_pandas() needs pandas: python -m pip install pandas") from error
+        return pd.DataFrame(self.to_dicts())
+
+    def __repr__(self) -> str:
+        """A plain-text table of the hits."""
+        return render.text(self.query, self.hits)
+
+    def _repr_html_(self) -> str:
+        return render.html(self.query, self.hits)

@@ -1,0 +1,139 @@
+"""The database and the segments of an index directory, as reader and writer both see them.
+
+Deliberately not here: what is read, what is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew
+from semsearch.records import INDEX_DATABASE
+from semsearch.vectors import Segment
+
+DATABASE = INDEX_DATABASE
+LOCK = "semsearch.lock"
+FORMAT = 1
+APPLICATION_ID = 0x53454D53  # "SEMS"
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, source TEXT NOT NULL, sha256 BLOB NOT NULL, problems TEXT NOT NULL
+);
+CREATE TABLE articles (
+    id INTEGER PRIMARY KEY, file INTEGER NOT NULL REFERENCES files, record TEXT NOT NULL, title TEXT NOT NULL,
+    metadata TEXT NOT NULL
+);
+CREATE INDEX articles_by_file ON articles (file);
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles, text TEXT NOT NULL, headings TEXT NOT NULL,
+    paragraph INTEGER NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+    sentences BLOB NOT NULL, embedding BLOB NOT NULL
+);
+CREATE INDEX passages_by_article ON passages (article);
+CREATE INDEX passages_by_embedding ON passages (embedding);
+CREATE TABLE embeddings (hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, first_row INTEGER NOT NULL UNIQUE, n_rows INTEGER NOT NULL, live INTEGER NOT NULL,
+    files TEXT NOT NULL
+);
+"""
+
+
+@contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            raise IndexLocked(f"the index {folder} is busy: try again when the other process is done") from error
+        raise IndexCorrupt(f"the index {folder} cannot be used ({error}): check the disk and its permissions") from error
+    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+        raise IndexCorrupt(f"the index {folder} is damaged ({error}): remove it and index the articles again") from error
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file in an index directory is the index's own."""
+    return name.startswith((DATABASE, "segment-")) or name == LOCK
+
+
+def connect_to_read(folder: Path) -> sqlite3.Connection:
+    """A connection that sees one generation for as long as it is open."""
+    uri = (folder / DATABASE).resolve().as_uri()
+    try:
+        database = connect(f"{uri}?mode=ro")
+        # The first read fixes the generation for as long as the transaction lasts.
+        database.execute("BEGIN")
+        database.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        if os.access(folder, os.W_OK):
+            raise
+        # A folder that cannot be written has no place for the files that readers and writers share: no one can write.
+        database = connect(f"{uri}?immutable=1")
+        database.execute("BEGIN")
+    return database
+
+
+def connect_to_write(folder: Path) -> sqlite3.Connection:
+    """A connection whose commits are on the disk when they return."""
+    database = connect((folder / DATABASE).resolve().as_uri())
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    return database
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """A connection without implicit transactions."""
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+    database.execute("PRAGMA trusted_schema = OFF")
+    return database
+
+
+def read_meta(database: sqlite3.Connection, folder: Path) -> dict[str, str]:
+    """The facts on the index, checked as far as to know that it can be read."""
+    application = int(one(database, "PRAGMA application_id"))
+    if application not in (0, APPLICATION_ID):
+        raise IndexCorrupt(f"{folder / DATABASE} is another program's database: give another folder with --index")
+    meta: dict[str, str] = dict(database.execute("SELECT key, value FROM meta").fetchall())
+    if int(meta.get("format", FORMAT)) > FORMAT:
+        raise IndexTooNew(
+            f"the index {folder} was written by semsearch {meta.get('version', 'of a later version')}: upgrade semsearch"
+        )
+    return meta
+
+
+def open_segments(database: sqlite3.Connection, folder: Path, dimension: int, names: set[str] | None = None) -> list[Segment]:
+    """The segments that the database lists, or those of them with these names."""
+    opened = []
+    for name, first, n_rows, live, files in database.execute(
+        "SELECT name, first_row, n_rows, live, files FROM segments ORDER BY first_row"
+    ).fetchall():
+        if names is not None and name not in names:
+            continue
+        if not name.startswith("segment-") or not name.removeprefix("segment-").isalnum():
+            raise IndexCorrupt(f"the index {folder} names a strange file: remove it and index the articles again")
+        for file, size, _ in json.loads(files):
+            path = folder / Path(file).name
+            if not path.is_file() or path.stat().st_size != size:
+                raise IndexCorrupt(f"{path} is missing or cut short: remove the index and index the articles again")
+        rows = None
+        if live < n_rows:
+            cursor = database.execute("SELECT row FROM embeddings WHERE row >= ? AND row < ?", (first, first + n_rows))
+            rows = np.asarray([row for (row,) in cursor], np.int64)
+        opened.append(Segment(folder, name, first, n_rows, dimension, rows))
+    return opened
+
+
+def one(database: sqlite3.Connection, statement: str) -> Any:
+    """The only value of the only row."""
+    return database.execute(statement).fetchone()[0]

@@ -1,0 +1,373 @@
+"""Writing an index: one transaction makes one generation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from semsearch.errors import IndexLocked, InputError
+from semsearch.protocols import Fingerprint, PassageText
+from semsearch.records import Article, Passage, Problem, Sentence
+from semsearch.store.database import (
+    APPLICATION_ID,
+    DATABASE,
+    FORMAT,
+    LOCK,
+    SCHEMA,
+    connect_to_write,
+    is_ours,
+    one,
+    open_segments,
+    read_meta,
+    translated,
+)
+from semsearch.vectors import SEGMENT_SUFFIXES, write_segment
+
+if TYPE_CHECKING:
+    from semsearch.protocols import Matrix
+
+__all__ = ["SEGMENT_ROWS", "FileRow", "Writer", "embedding_hash"]
+
+SEGMENT_ROWS = 32_768
+"""Rows in a segment at most: what a writer holds in memory (about 110 MB at 384 dimensions and 5 sentences a passage)."""
+SMALL_SEGMENTS = 8
+"""More segments than this that are less than half full are merged, so that a search never visits many files."""
+
+
+class FileRow(NamedTuple):
+    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes."""
+
+    id: int
+    path: str
+    source: str
+    sha256: bytes
+    problems: list[Problem]
+
+
+def embedding_hash(text: PassageText) -> bytes:
+    """What a vector is known by: everything that the encoder is given."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (text.context, text.text, np.asarray(text.sentences, np.int32).tobytes()):
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+class Writer:
+    """The one writer of an index: a transaction that becomes the next generation by `commit`, or nothing by `close`.
+
+    :param fresh: forget all that the index held.
+    :raises IndexLocked: if another process is writing.
+    :raises InputError: if the folder holds other things than an index, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self.folder = folder
+        _prepare(folder)
+        from filelock import FileLock, Timeout
+
+        self._lock = FileLock(folder / LOCK, timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error.strerror}") from error
+        self._committed = False
+        self._written: list[Path] = []
+        try:
+            with translated(folder):
+                self._database = connect_to_write(folder)
+                self._begin(fresh)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, fresh: bool) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+        if not one(self._database, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"):
+            for statement in SCHEMA.split(";"):
+                self._database.execute(statement)
+            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self.meta = read_meta(self._database, self.folder)
+        if fresh:
+            for table in ("passages", "articles", "files", "embeddings", "segments", "meta"):
+                self._database.execute(f"DELETE FROM {table}")
+            self.meta = {"generation": self.meta.get("generation", "0")}
+        self._sweep()
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The model's, None for an index that is new."""
+        stored = self.meta.get("fingerprint")
+        return Fingerprint(**json.loads(stored)) if stored else None
+
+    def files(self) -> dict[str, FileRow]:
+        """All known files by their stored path."""
+        with translated(self.folder):
+            rows = self._database.execute("SELECT id, path, source, sha256, problems FROM files")
+            return {
+                path: FileRow(number, path, source, digest, [Problem(*problem) for problem in json.loads(problems)])
+                for number, path, source, digest, problems in rows
+            }
+
+    def stored_path(self, path: Path) -> str:
+        """A path as it is kept: relative to the folder around the index where it lies below it, so that both can move."""
+        base = self.folder.resolve().parent
+        return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+    def real_path(self, stored: str) -> Path:
+        """The absolute path of what `stored_path` gave."""
+        return Path(os.path.normpath(self.folder.resolve().parent / stored))
+
+    def add_file(self, path: str, source: str, sha256: bytes) -> int:
+        """A new file's id.
+
+        :param path: from `stored_path`.
+        """
+        with translated(self.folder):
+            cursor = self._database.execute(
+                "INSERT INTO files (path, source, sha256, problems) VALUES (?, ?, ?, '[]')", (path, source, sha256)
+            )
+        return int(cursor.lastrowid or 0)
+
+    def set_problems(self, file: int, problems: Iterable[Problem]) -> None:
+        """What was wrong with a file, to be told again while it is unchanged."""
+        reasons = json.dumps([[problem.source, problem.reason] for problem in problems])
+        with translated(self.folder):
+            self._database.execute("UPDATE files SET problems = ? WHERE id = ?", (reasons, file))
+
+    def relabel(self, file: int, source: str) -> None:
+        """The user names a file otherwise than before."""
+        with translated(self.folder):
+            self._database.execute("UPDATE files SET source = ? WHERE id = ?", (source, file))
+
+    def add_article(self, file: int, record: str, article: Article, passages: Iterable[tuple[Passage, bytes]]) -> None:
+        """An article with its passages, each with the hash of what the encoder is given.
+
+        :param record: what follows the file's name in the article's source: "" or ``#LINE``.
+        """
+        with translated(self.folder):
+            cursor = self._database.execute(
+                "INSERT INTO articles (file, record, title, metadata) VALUES (?, ?, ?, ?)",
+                (file, record, article.title, json.dumps(dict(article.metadata), ensure_ascii=False)),
+            )
+            self._database.executemany(
+                "INSERT INTO passages (article, text, headings, paragraph, line, start, stop, sentences, embedding)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        cursor.lastrowid,
+                        passage.text,
+                        json.dumps(passage.headings, ensure_ascii=False),
+                        passage.paragraph,
+                        passage.line,
+                        passage.start,
+                        passage.end,
+                        np.asarray(
+                            [(*inner, *outer) for inner, outer in zip(passage.sentences, passage.sentence_spans, strict=True)],
+                            "<i4",
+                        ).tobytes(),
+                        embedding,
+                    )
+                    for passage, embedding in passages
+                ),
+            )
+
+    def remove_files(self, files: Iterable[int]) -> None:
+        """Forget files with their articles and passages."""
+        ids = [(file,) for file in files]
+        with translated(self.folder):
+            self._database.executemany("DELETE FROM passages WHERE article IN (SELECT id FROM articles WHERE file = ?)", ids)
+            self._database.executemany("DELETE FROM articles WHERE file = ?", ids)
+            self._database.executemany("DELETE FROM files WHERE id = ?", ids)
+
+    def remove_source(self, source: str) -> int:
+        """Forget a file, all files below a folder, or a record ``FILE#LINE``; how many there were."""
+        path = self.stored_path(Path(os.path.abspath(os.path.expanduser(source))))
+        name = Path(os.path.normpath(source)).as_posix()
+        files = self.files().values()
+
+        def below(file: FileRow, stored: str, label: str) -> bool:
+            return file.path.startswith(stored + "/") or file.source.startswith(label + "/")
+
+        chosen = [file.id for file in files if path == file.path or name == file.source or below(file, path, name)]
+        self.remove_files(chosen)
+        base, mark, line = source.rpartition("#")
+        if chosen or not mark or not line.isdigit():
+            return len(chosen)
+        path, name = self.stored_path(Path(os.path.abspath(base))), Path(os.path.normpath(base)).as_posix()
+        return sum(self._remove_record(file.id, f"#{line}") for file in files if path == file.path or name == file.source)
+
+    def _remove_record(self, file: int, record: str) -> int:
+        with translated(self.folder):
+            rows = self._database.execute("SELECT id FROM articles WHERE file = ? AND record = ?", (file, record)).fetchall()
+            self._database.executemany("DELETE FROM passages WHERE article = ?", rows)
+            self._database.executemany("DELETE FROM articles WHERE id = ?", rows)
+        return len(rows)
+
+    def unencoded(self) -> list[bytes]:
+        """Hashes of the texts that have no vector yet, each once, in the order in which they were added."""
+        with translated(self.folder):
+            cursor = self._database.execute(
+                "SELECT embedding FROM passages WHERE embedding NOT IN (SELECT hash FROM embeddings)"
+                " GROUP BY embedding ORDER BY min(id)"
+            )
+            return [row[0] for row in cursor]
+
+    def passage_texts(self, hashes: Sequence[bytes]) -> Iterator[tuple[str, tuple[str, ...], str, tuple[Sentence, ...]]]:
+        """Title, headings, text and sentences of one passage for each hash, in the order of the hashes."""
+        with translated(self.folder):
+            for embedding in hashes:
+                title, headings, text, sentences = self._database.execute(
+                    "SELECT a.title, p.headings, p.text, p.sentences FROM passages p JOIN articles a ON a.id = p.article"
+                    " WHERE p.embedding = ? LIMIT 1",
+                    (embedding,),
+                ).fetchone()
+                spans = np.frombuffer(sentences, "<i4").reshape(-1, 4)[:, :2].tolist()
+                yield title, tuple(json.loads(headings)), text, tuple(Sentence(*span) for span in spans)
+
+    def add_vectors(self, hashes: Sequence[bytes], vectors: Matrix, sentences: Sequence[Matrix]) -> None:
+        """A new segment: the vectors of the texts with these hashes.
+
+        :param vectors: float32 (n, d), unit rows; ``sentences``: n arrays, float32 (number of sentences, d).
+        """
+        name = f"segment-{secrets.token_hex(8)}"
+        with translated(self.folder):
+            first = int(one(self._database, "SELECT coalesce(max(first_row + n_rows), 0) FROM segments"))
+            # Noted before they are written: what is half written must be swept away, too.
+            self._written += [self.folder / f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]
+            try:
+                files = [(path.name, *_sync(path)) for path in write_segment(self.folder, name, vectors, sentences)]
+            except OSError as error:
+                raise InputError(f"cannot write to {self.folder}: {error.strerror}") from error
+            self._database.execute(
+                "INSERT INTO segments (name, first_row, n_rows, live, files) VALUES (?, ?, ?, ?, ?)",
+                (name, first, len(hashes), len(hashes), json.dumps(files)),
+            )
+            self._database.executemany(
+                "INSERT OR REPLACE INTO embeddings (hash, row) VALUES (?, ?)",
+                ((embedding, first + number) for number, embedding in enumerate(hashes)),
+            )
+
+    def commit(self, fingerprint: Fingerprint, version: str, facts: Mapping[str, str] | None = None) -> int:
+        """Make what was written the index, and return the number of its generation; the old segments go.
+
+        :param version: of semsearch, for the record.
+        :param facts: other facts to keep with the index.
+        """
+        with translated(self.folder):
+            self._drop_unused(fingerprint.dimension)
+            generation = int(self.meta.get("generation", 0)) + 1
+            facts = {
+                **(facts or {}),
+                "format": str(FORMAT),
+                "generation": str(generation),
+                "fingerprint": json.dumps(asdict(fingerprint)),
+                "version": version,
+            }
+            self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+            _sync_folder(self.folder)
+            self._database.execute("COMMIT")
+            self._committed = True
+            self._sweep()
+        return generation
+
+    def _drop_unused(self, dimension: int) -> None:
+        """Forget vectors that no passage has, and rewrite the segments that are mostly such, or small and many."""
+        database = self._database
+        database.execute("DELETE FROM embeddings WHERE hash NOT IN (SELECT embedding FROM passages)")
+        database.execute(
+            "UPDATE segments SET live = (SELECT count(*) FROM embeddings WHERE row >= first_row AND row < first_row + n_rows)"
+        )
+        database.execute("DELETE FROM segments WHERE live = 0")
+        sparse = database.execute("SELECT name FROM segments WHERE live * 2 < n_rows").fetchall()
+        small = database.execute("SELECT name FROM segments WHERE live * 2 < ?", (SEGMENT_ROWS,)).fetchall()
+        worn = {name for (name,) in sparse} | ({name for (name,) in small} if len(small) > SMALL_SEGMENTS else set())
+        if not worn:
+            return
+        segments = open_segments(database, self.folder, dimension, worn)
+        hashes: list[bytes] = []
+        vectors: list[Matrix] = []
+        sentences: list[Matrix] = []
+        for segment in segments:
+            rows = database.execute(
+                "SELECT hash, row FROM embeddings WHERE row >= ? AND row < ? ORDER BY row",
+                (segment.first_row, segment.first_row + segment.n_rows),
+            ).fetchall()
+            if hashes and len(hashes) + len(rows) > SEGMENT_ROWS:
+                self.add_vectors(hashes, np.concatenate(vectors), sentences)
+                hashes, vectors, sentences = [], [], []
+            hashes += [embedding for embedding, _ in rows]
+            numbers = np.asarray([row for _, row in rows], np.int64)
+            vectors.append(segment.vectors(numbers))
+            sentences += [segment.sentences(int(row)) for row in numbers]
+        self.add_vectors(hashes, np.concatenate(vectors), sentences)
+        database.executemany("DELETE FROM segments WHERE name = ?", ((name,) for name in worn))
+
+    def _sweep(self) -> None:
+        """Remove the files of segments that the database does not list: of unfinished or of old generations."""
+        listed = {name for (name,) in self._database.execute("SELECT name FROM segments")}
+        for path in self.folder.glob("segment-*"):
+            if path.name.split(".")[0] not in listed:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up what was not committed, and let others write."""
+        try:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            self._database.close()
+            if not self._committed:
+                for path in self._written:
+                    path.unlink(missing_ok=True)
+                if not self.meta.get("generation"):
+                    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+                        (self.folder / name).unlink(missing_ok=True)
+        finally:
+            self._lock.release()
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder if need be; refuse one that is something else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is a file: give a folder for the index") from error
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}") from error
+    if others and not (folder / DATABASE).exists():
+        raise InputError(f"{folder} is not an index and not empty ({others[0]}): give another folder with --index")
+
+
+def _may_lie_in_index(name: str) -> bool:
+    return is_ours(name) or name.startswith(".") or name.lower().startswith("readme")
+
+
+def _sync(path: Path) -> tuple[int, str]:
+    """Length and SHA-256 of a file, which is on the disk when this returns."""
+    digest = hashlib.sha256()
+    with path.open("rb+") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+        os.fsync(file.fileno())
+        return file.tell(), digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
