@@ -106,7 +106,7 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
         paragraph += 1
         joins = group is not None and (
             group.words + len(block.text.split()) <= JOINED_WORDS
-            and (block.kind == "item" or _is_scrap(block) or (group.open and block.kind != "item" and _lead_in(group)))
+            and (block.kind == "item" or _is_scrap(block) or (group.open and _lead_in(group)))
         )
         if group and not joins:
             yield group
