@@ -8,10 +8,18 @@ Invariant: whichever engine computes, the vectors are those of `SentenceTransfor
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from semsearch.encoder.export import Export, cache_folder, ensure, opened
 from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
 from semsearch.errors import ModelMismatch
 from semsearch.protocols import Encoder, Fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_AGREEMENT = 0.9999
+"""Cosine, at least, between a vector and that of sentence-transformers."""
 
 __all__ = ["DEFAULT_MODEL", "cache_folder", "load", "load_for"]
 
@@ -22,7 +30,7 @@ def load(name: str = DEFAULT_MODEL) -> Encoder:
     :raises ModelUnavailable: if it cannot be found, or loaded, or is not what it should be.
     """
     files = locate(name)
-    return _encoder(ensure(files), files)
+    return _encoder(ensure(files, _agrees), files)
 
 
 def load_for(fingerprint: Fingerprint) -> Encoder:
@@ -41,10 +49,27 @@ def load_for(fingerprint: Fingerprint) -> Encoder:
             fingerprint.config,
         ):
             raise _mismatch(fingerprint)
-        export = ensure(files)
+        export = ensure(files, _agrees)
     if not export.fingerprint.same_vectors(fingerprint):
         raise _mismatch(fingerprint)
     return _encoder(export, files)
+
+
+_SAMPLE = [
+    "What aid was offered?",
+    "In 1821, at Carabobo, an army of some 6,500 men won a battle -- and with it a country's independence.",
+    "Größe, naïveté, 東京, Москва, 🙂 and a_very_long_identifier_with_underscores_1234567890",
+    "x",
+]
+
+
+def _agrees(export: Export, model: SentenceTransformer) -> bool:
+    """Whether an export gives the vectors of sentence-transformers, on a few texts of different lengths and scripts."""
+    from semsearch.encoder.fast import FastEncoder
+
+    mine = FastEncoder(export, lambda single: single).encode_queries(_SAMPLE)
+    theirs = model.encode_query(_SAMPLE, normalize_embeddings=True, show_progress_bar=False)
+    return bool((mine * theirs).sum(axis=1).min() >= _AGREEMENT)
 
 
 def _mismatch(fingerprint: Fingerprint) -> ModelMismatch:

@@ -17,9 +17,9 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,9 @@ class Export:
         return self.folder / "tokenizer.json"
 
 
+Agrees = Callable[[Export, "SentenceTransformer"], bool]
+
+
 def cache_folder() -> Path:
     """Where exports are kept: ``$SEMSEARCH_CACHE``, else the platform's cache folder for this user."""
     override = os.environ.get("SEMSEARCH_CACHE")
@@ -84,11 +87,12 @@ def opened(weights: str, tokenizer: str, config: str) -> Export | None:
     return export if whole else None
 
 
-def ensure(files: ModelFiles) -> Export:
+def ensure(files: ModelFiles, agrees: Agrees) -> Export:
     """The export of a model, made now if there is none yet (seconds, with torch).
 
     Where the cache cannot be written, it is made in a temporary folder that lasts as long as the process.
 
+    :param agrees: compares an export with the model in sentence-transformers; one that does not agree is not used.
     :raises ModelUnavailable: if sentence-transformers cannot load the model.
     """
     export = opened(files.weights, files.tokenizer, files.config)
@@ -100,9 +104,7 @@ def ensure(files: ModelFiles) -> Export:
         from filelock import FileLock
 
         with FileLock(target.with_suffix(".lock")):
-            export = opened(files.weights, files.tokenizer, files.config)
-            if export is None:
-                _make(files, target)
+            return opened(files.weights, files.tokenizer, files.config) or _make(files, target, agrees)
     except OSError as error:
         logger.warning(
             "the cache %s cannot be written (%s): the model is prepared again by every process; "
@@ -110,20 +112,16 @@ def ensure(files: ModelFiles) -> Export:
             cache_folder(),
             error.strerror or error,
         )
-        return _temporary(files)
-    export = export or opened(files.weights, files.tokenizer, files.config)
-    if export is None:
-        raise ModelUnavailable(f"the export of model {files.name!r} in {target} cannot be read: remove that folder")
-    return export
+        return _temporary(files, agrees)
 
 
-def _temporary(files: ModelFiles) -> Export:
+def _temporary(files: ModelFiles, agrees: Agrees) -> Export:
     import atexit
 
     home = Path(tempfile.mkdtemp(prefix="semsearch-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     try:
-        return _make(files, home / "model")
+        return _make(files, home / "model", agrees)
     except OSError as error:
         raise ModelUnavailable(
             f"no room to prepare model {files.name!r} ({error.strerror or error}): "
@@ -135,19 +133,21 @@ def _key(weights: str, tokenizer: str, config: str) -> str:
     return hashlib.sha256(f"{FORMAT} {weights} {tokenizer} {config}".encode()).hexdigest()[:32]
 
 
-def _make(files: ModelFiles, target: Path) -> Export:
+def _make(files: ModelFiles, target: Path, agrees: Agrees) -> Export:
     """Write an export beside its target and rename it, replacing what is broken there."""
     model = load_reference(files)
+    for abandoned in target.parent.glob(f"{target.name}.*/"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
     try:
-        export = _write(model, files, draft)
+        export = _write(model, files, draft, agrees)
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Export(target, export.fingerprint, export.inputs, export.pad_id, export.fast)
+    return replace(export, folder=target)
 
 
 def load_reference(files: ModelFiles, device: str = "cpu") -> SentenceTransformer:
@@ -169,26 +169,39 @@ def load_reference(files: ModelFiles, device: str = "cpu") -> SentenceTransforme
             raise ModelUnavailable(f"model {files.name!r} cannot be loaded ({reason}): try another model") from error
 
 
-def _write(model: SentenceTransformer, files: ModelFiles, folder: Path) -> Export:
-    pooling = _pooling(model)
-    inputs: tuple[str, ...] = ()
-    pad_id = 0
-    if pooling is not None:
-        inputs, pad_id = _write_network(model, folder)
-    else:
+def _write(model: SentenceTransformer, files: ModelFiles, folder: Path, agrees: Agrees) -> Export:
+    """Write the three files; for a model that the fast path cannot express, ``encoder.json`` alone, which says so."""
+    export = _write_fast(model, files, folder)
+    if export is None or not agrees(export, model):
         logger.warning("model %r has parts that the fast path cannot express: it runs in torch, slower", files.name)
-    export = Export(folder, _fingerprint(model, files, pooling), inputs, pad_id, pooling is not None)
-    size = _sync(export.onnx) if export.fast else 0
+        export = Export(folder, _fingerprint(model, files, None), (), 0, fast=False)
+        for path in (export.onnx, export.tokenizer):
+            path.unlink(missing_ok=True)
     facts = {
         "fingerprint": asdict(export.fingerprint),
-        "inputs": inputs,
-        "pad_id": pad_id,
+        "inputs": export.inputs,
+        "pad_id": export.pad_id,
         "fast": export.fast,
-        "onnx_bytes": size,
+        "onnx_bytes": _sync(export.onnx) if export.fast else 0,
     }
     (folder / "encoder.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     _sync(folder / "encoder.json")
     return export
+
+
+def _write_fast(model: SentenceTransformer, files: ModelFiles, folder: Path) -> Export | None:
+    pooling = _pooling(model)
+    if pooling is None:
+        return None
+    try:
+        inputs, pad_id = _write_network(model, folder)
+    except OSError:
+        raise
+    except Exception:
+        # The exporter raises whatever it likes for operators that it does not know.
+        logger.debug("export of %s failed", files.name, exc_info=True)
+        return None
+    return Export(folder, _fingerprint(model, files, pooling), inputs, pad_id, fast=True)
 
 
 def _fingerprint(model: SentenceTransformer, files: ModelFiles, pooling: str | None) -> Fingerprint:

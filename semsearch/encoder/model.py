@@ -63,7 +63,7 @@ def locate(name: str) -> ModelFiles:
             )
         return files
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name.strip() and folder.is_dir():
         return _digest(str(folder.resolve()), folder.resolve())
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or not name.strip():
         raise ModelUnavailable(f"no model at {name!r}: give the folder of a sentence-transformers model, or a hub name")

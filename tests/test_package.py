@@ -1,0 +1,173 @@
+"""Promises about the package as a whole: layers, light imports, one public door, documents that are true."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import semsearch
+from semsearch.cli import main
+
+PACKAGE = Path(semsearch.__file__).parent
+LAYERS = [
+    {"errors", "records", "protocols", "_version"},
+    {"articles", "passages", "encoder", "vectors", "render"},
+    {"store", "results"},
+    {"index"},
+    {"cli"},
+]
+DOORS = {
+    "faiss": "vectors",
+    "onnxruntime": "encoder",
+    "openvino": "encoder",
+    "tokenizers": "encoder",
+    "sentence_transformers": "encoder",
+    "torch": "encoder",
+    "huggingface_hub": "encoder",
+    "sentencex": "passages",
+    "markdown_it": "articles",
+    "trafilatura": "articles",
+    "lxml": "articles",
+    "yaml": "articles",
+    "charset_normalizer": "articles",
+    "sqlite3": "store",
+    "click": "cli",
+}
+HEAVY = {"numpy", "faiss", "onnxruntime", "openvino", "tokenizers", "torch", "transformers", "sentence_transformers", "rich"}
+
+
+def unit_of(path: Path) -> str:
+    """The module or package right below semsearch that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of all that a file imports, anywhere in it, unless for type checking only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layer"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_file_imports_only_from_lower_layers_and_knocks_at_one_door(path: Path):
+    unit = unit_of(path)
+    for name in imports_of(path):
+        top, _, rest = name.partition(".")
+        if top != "semsearch":
+            assert DOORS.get(top, unit) == unit, f"{unit} imports {top}, whose door is {DOORS.get(top)}"
+            continue
+        target = rest.split(".")[0]
+        if unit in ("__init__", "__main__") or target in (unit, "__version__"):
+            continue
+        below = set().union(*LAYERS[: next(number for number, layer in enumerate(LAYERS) if unit in layer)])
+        # `from semsearch import name` may name a module or what the front door gives.
+        assert target in below, f"{unit} imports {target}, which is not below it"
+
+
+def test_every_module_is_in_a_layer():
+    units = {unit_of(path) for path in FILES} - {"__init__", "__main__"}
+    assert units == set().union(*LAYERS)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after running some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_and_help_are_light():
+    assert not loaded_by("import semsearch") & (HEAVY | {"click", "sqlite3", "yaml"})
+    assert (
+        not loaded_by("from click.testing import CliRunner; from semsearch.cli import main; CliRunner().invoke(main, ['--help'])")
+        & HEAVY
+    )
+
+
+def test_the_front_door_is_sorted_and_opens():
+    assert semsearch.__all__ == sorted(semsearch.__all__)
+    for name in semsearch.__all__:
+        assert getattr(semsearch, name) is not None
+    assert set(semsearch.__all__) <= set(dir(semsearch))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = semsearch.no_such_name
+
+
+def test_every_public_error_is_drawn_in_the_tree():
+    from semsearch import errors
+
+    assert all(name in (errors.__doc__ or "") for name in errors.__all__)
+    assert all(issubclass(getattr(errors, name), errors.SemsearchError) for name in errors.__all__)
+
+
+def test_every_command_and_option_is_in_the_readme(root: Path):
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for name, command in main.commands.items():
+        assert f"semsearch {name}" in readme
+        help_text = CliRunner().invoke(main, [name, "--help"]).output
+        assert "--json" in help_text
+        assert command.help
+
+
+def test_readme_python_runs(root: Path, tmp_path: Path, model_cache: Path):
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "seeds").symlink_to(root / "seeds")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "seeds/russia-venezuela-road-map.md:16" in done.stdout.splitlines()[0]
+
+
+def test_readme_commands_run(root: Path, tmp_path: Path, model_cache: Path):
+    """The commands for the shell, one after the other, in a folder that has what they name."""
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    first = blocks[0].split("&&")[1].strip()
+    (tmp_path / "seeds").symlink_to(root / "seeds")
+    (tmp_path / "articles").mkdir()
+    (tmp_path / "notes").mkdir()
+    story = "The convoy of Captain Ruiz broke the blockade of the harbour at night and brought bread to the town."
+    (tmp_path / "articles" / "old.md").write_text(story, encoding="utf-8")
+    (tmp_path / "articles" / "new.md").write_text(story.replace("Ruiz", "Vega"), encoding="utf-8")
+    (tmp_path / "notes" / "one.md").write_text("Bread was short in the harbour town that winter, people say.", encoding="utf-8")
+    commands = [first, *(line.partition("  #")[0].strip() for line in blocks[2].splitlines() if line)]
+    assert len(commands) == 6
+    for command in commands:
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        command = re.sub(r"^semsearch ", f"{sys.executable} -m semsearch ", command)
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+        if command.endswith('offer"'):
+            assert "humanitarian aid" in done.stdout
+        if "blockade" in command:
+            assert "broke the blockade" in done.stdout
+    assert "seeds" not in done.stdout
+
+
+def test_the_projects_texts_name_no_machine(root: Path):
+    for path in [*PACKAGE.rglob("*.py"), *root.glob("*.md"), *(root / "seeds").iterdir(), *(root / "benchmarks").glob("*")]:
+        if path.is_file():
+            assert not re.search(r"/work/|/root/|pythonhosted|pypi\.org/simple", path.read_text(encoding="utf-8")), path
