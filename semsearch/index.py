@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import operator
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from semsearch import encoder as encoders
 from semsearch import vectors
-from semsearch.errors import InputError, ModelMismatch
+from semsearch.errors import IndexCorrupt, InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import BuildReport, Highlight, Hit, Mode, Problem
 from semsearch.results import Results
@@ -32,6 +34,7 @@ from semsearch.store import SEGMENT_ROWS, PassageRow, Reader, Writer, embedding_
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
     from semsearch.protocols import Matrix
+    from semsearch.vectors import Segment
 
 __all__ = ["Index", "ask", "build", "open", "remove"]
 
@@ -44,6 +47,7 @@ CANDIDATES = 100
 """Passages whose sentences are compared with the question, at least; five times k where that is more."""
 ANSWERABLE = 0.25
 """A best hit below this score is not believed to answer."""
+_DECIMALS = 6
 _WINDOW = 8192
 _MAX_K = 10_000
 
@@ -58,6 +62,7 @@ class Index:
     def __init__(self, reader: Reader, encoder: Encoder | None = None, report: BuildReport | None = None) -> None:
         self._reader = reader
         self._encoder = encoder
+        self._encoding = threading.Lock()
         self.report = report
 
     @classmethod
@@ -99,7 +104,11 @@ class Index:
         finally:
             builder.close()
         reader = Reader(Path(path))
-        totals = reader.counts()
+        try:
+            totals = reader.counts()
+        except BaseException:
+            reader.close()
+            raise
         report = BuildReport(
             articles=totals["articles"],
             passages=totals["passages"],
@@ -136,16 +145,18 @@ class Index:
         if isinstance(queries, str):
             raise InputError("search_many takes a list of questions: use search for one")
         cleaned = [check_query(query) for query in queries]
-        check_k(k)
-        if mode != "dense":
-            raise InputError(f"no mode {mode!r}: use 'dense'")
+        k = check_k(k)
+        check_mode(mode)
+        segments = self._reader.segments()
         if not cleaned:
             return []
-        encoder = self._loaded()
-        started = time.perf_counter()
-        query_vectors = encoder.encode_queries(cleaned)
-        found = vectors.search(self._reader.segments(), query_vectors, max(CANDIDATES, 5 * k))
-        ranked = [self._rank(vector, rows, k) for vector, rows in zip(query_vectors, found, strict=True)]
+        # An encoder is for one thread at a time.
+        with self._encoding:
+            encoder = self._loaded()
+            started = time.perf_counter()
+            query_vectors = encoder.encode_queries(cleaned)
+        found = vectors.search(segments, query_vectors, max(CANDIDATES, 5 * k))
+        ranked = [self._rank(segments, vector, rows, k) for vector, rows in zip(query_vectors, found, strict=True)]
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
         return [
             Results(query, mode, took, bool(hits) and hits[0].score >= ANSWERABLE, hits)
@@ -167,7 +178,7 @@ class Index:
             "bytes": counts["bytes"],
             "format": int(meta["format"]),
             "written_by": meta["version"],
-            "path": str(self._reader.folder.resolve()),
+            "path": str(self._reader.home),
         }
 
     def _loaded(self) -> Encoder:
@@ -175,27 +186,35 @@ class Index:
             self._encoder = encoders.load_for(self._reader.fingerprint)
         return self._encoder
 
-    def _rank(self, query: Matrix, found: vectors.Found, k: int) -> tuple[Hit, ...]:
+    def _rank(self, segments: list[Segment], query: Matrix, found: vectors.Found, k: int) -> tuple[Hit, ...]:
         """The best k of the rows found, by passage and best sentence together."""
         scored: list[tuple[float, int, int]] = []
-        for segment in self._reader.segments():
+        for segment in segments:
             inside = (found.rows >= segment.first_row) & (found.rows < segment.first_row + segment.n_rows)
             for row, cosine in zip(found.rows[inside].tolist(), found.scores[inside].tolist(), strict=True):
                 similarities = segment.sentences(row) @ query
                 best = int(similarities.argmax()) if len(similarities) else 0
                 strongest = float(similarities[best]) if len(similarities) else cosine
-                scored.append(((cosine + strongest) / 2, row, best))
-        scored.sort(key=lambda item: (-item[0], item[1]))
-        top = {row: (score, best) for score, row, best in scored[:k]}
-        passages = self._reader.passages(list(top))
-        passages.sort(key=lambda item: (-top[item.row][0], item.source, item.passage.paragraph, item.passage.start))
+                # Rounded, for the last bits hang on how many questions are asked at once, and would tell equals apart.
+                scored.append((round((cosine + strongest) / 2, _DECIMALS), row, best))
+        scored.sort(reverse=True)
+        # Row numbers tell of the index's history: equal scores are told apart by where the passages stand instead.
+        least = scored[:k][-1][0] if scored else 0.0
+        top = {row: (score, best) for score, row, best in scored if score >= least}
+        passages = sorted(self._reader.passages(list(top), k), key=lambda item: -top[item.row][0])
         return tuple(_hit(rank, item, *top[item.row]) for rank, item in enumerate(passages[:k], 1))
 
 
 def _hit(rank: int, item: PassageRow, score: float, best: int) -> Hit:
     passage = item.passage
     score = min(1.0, max(0.0, score))
-    start, end = passage.sentences[best]
+    if not passage.sentences:
+        highlight = Highlight(passage.start, passage.end, passage.text)
+    elif best < len(passage.sentences):
+        start, end = passage.sentences[best]
+        highlight = Highlight(*passage.sentence_spans[best], passage.text[start:end])
+    else:
+        raise IndexCorrupt(f"sentences of {item.source} and their vectors differ: remove the index and index the articles again")
     return Hit(
         rank=rank,
         score=score,
@@ -207,7 +226,7 @@ def _hit(rank: int, item: PassageRow, score: float, best: int) -> Hit:
         line=passage.line,
         paragraph=passage.paragraph,
         heading=" › ".join(passage.headings),
-        highlight=Highlight(*passage.sentence_spans[best], passage.text[start:end]),
+        highlight=highlight,
         scores={"dense": score, "lexical": None},
         metadata=item.metadata,
         path=item.path,
@@ -257,16 +276,13 @@ class _Builder:
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
-        known = self._writer.files()
+        known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
         current = self._writer.meta.get("passages") == str(self._passages.VERSION)
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
-        seen = set()
         for done, file in enumerate(self._found.files):
             if progress:
                 progress("reading", done, len(self._found.files))
-            stored = self._writer.stored_path(file.path)
-            seen.add(stored)
-            before = known.get(stored)
+            before = known.pop(file.path, None)
             data, digest = self._load_bytes(file)
             if before and before.sha256 == digest and current:
                 counts["unchanged"] += 1
@@ -277,15 +293,18 @@ class _Builder:
             if before:
                 self._writer.remove_files([before.id])
             counts["changed" if before else "added"] += 1
-            self._add(file, stored, data, digest, encoder)
-        gone = [
-            row.id for path, row in known.items() if path not in seen and self._found.looked_for(self._writer.real_path(path))
-        ]
+            self._add(file, data, digest, encoder)
+        gone = [row.id for path, row in known.items() if self._is_gone(path)]
         self._writer.remove_files(gone)
         counts["removed"] = len(gone)
         if progress:
             progress("reading", len(self._found.files), len(self._found.files))
         return counts
+
+    def _is_gone(self, path: Path) -> bool:
+        """Whether a file is no longer there, and not only no longer named: those are kept."""
+        # Not Path.is_file, which raises where it may not look.
+        return self._found.looked_for(path) and not os.path.isfile(path)  # noqa: PTH113
 
     def _load_bytes(self, file: SourceFile) -> tuple[bytes | InputError, bytes]:
         """The bytes of a file, or what is wrong with it, and what it is known by."""
@@ -295,13 +314,13 @@ class _Builder:
             return error, hashlib.sha256(str(error).encode()).digest()
         return data, hashlib.sha256(data).digest()
 
-    def _add(self, file: SourceFile, stored: str, data: bytes | InputError, digest: bytes, encoder: Encoder) -> None:
+    def _add(self, file: SourceFile, data: bytes | InputError, digest: bytes, encoder: Encoder) -> None:
         if isinstance(data, InputError):
             items: Iterable[Any] = [Problem(file.source, str(data))]
         else:
             items = self._articles.read(file, data)
         problems: list[Problem] = []
-        row = self._writer.add_file(stored, file.source, digest)
+        row = self._writer.add_file(self._writer.stored_path(file.path), file.source, digest)
         for item in items:
             if isinstance(item, Problem):
                 problems.append(item)
@@ -386,20 +405,19 @@ def remove(sources: Sources, path: PathLike = "index") -> int:
     """Take articles out of an index; how many files and records there were.
 
     :param sources: files, folders or records (``file.jsonl#12``) as they were given to `build`; they need not exist.
-    :raises InputError: if one of them is not in the index; then nothing is removed.
+    :raises InputError: if there is none, or one of them is not in the index; then nothing is removed.
     :raises IndexMissing: if there is no index.
     """
     from semsearch import __version__
 
+    named = _as_list(sources)
+    if not named:
+        raise InputError("nothing named to remove: give a file, a folder or a record")
+    # Refuses where there is none, which a writer would make.
     Reader(Path(path)).close()
     writer = Writer(Path(path))
     try:
-        removed = 0
-        for source in _as_list(sources):
-            count = writer.remove_source(source)
-            if not count:
-                raise InputError(f"{source!r} is not in the index {path}: semsearch status lists what is")
-            removed += count
+        removed = writer.remove_sources(named)
         if writer.fingerprint is not None:
             writer.commit(writer.fingerprint, __version__)
     finally:
@@ -417,6 +435,7 @@ def ask(question: str, sources: Sources = (), *, index: PathLike | None = None, 
     """
     check_query(question)
     check_k(k)
+    check_mode(mode)
     named = _as_list(sources)
     if index is not None:
         opened = build(named, index) if named else open(index)
@@ -431,19 +450,35 @@ def check_query(query: str) -> str:
 
     :raises InputError: if it is empty.
     """
+    if not isinstance(query, str):
+        raise InputError(f"the question is {query!r}: give a string")
     cleaned = query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
     if not cleaned:
         raise InputError("the question is empty: give a few words")
     return cleaned
 
 
-def check_k(k: int) -> None:
-    """Refuse a number of hits that makes no sense.
+def check_k(k: int) -> int:
+    """A number of hits that makes sense, as an int of Python's own.
 
     :raises InputError: if it is not in 1..10,000.
     """
-    if not 1 <= k <= _MAX_K:
-        raise InputError(f"k is {k}: give a number from 1 to {_MAX_K:,}")
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= _MAX_K:
+        raise InputError(f"k is {k!r}: give a whole number from 1 to {_MAX_K:,}")
+    return number
+
+
+def check_mode(mode: str) -> None:
+    """Refuse a way of ranking that there is not.
+
+    :raises InputError: if it is none of `Mode`.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"no mode {mode!r}: use {' or '.join(map(repr, get_args(Mode)))}")
 
 
 def _as_list(sources: Sources) -> list[str]:

@@ -23,31 +23,50 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["html", "safe", "terminal", "text"]
+__all__ = ["html", "link", "safe", "safe_json", "safe_line", "terminal", "text"]
 
 NOTHING = "no passages found"
 _MARGIN = 9
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
+# A lone surrogate, which a file's name may hold, cannot be printed at all.
+_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff]")
+_ESCAPED_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff]")
 
 
 def safe(value: str) -> str:
-    """The text without what could steer a terminal; line ends and tabs stay."""
-    return _CONTROLS.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    """The text without what could steer a terminal; line ends (as a line feed) and tabs stay."""
+    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", value))
+
+
+def safe_line(value: str) -> str:
+    """`safe` on one line."""
+    return safe(value).replace("\n", " ")
+
+
+def safe_json(document: str) -> str:
+    """A JSON document with what could steer a terminal escaped; it means the same.
+
+    :param document: as ``json.dumps`` gives it, which escapes the controls of ASCII itself.
+    """
+    # None of these occurs outside of a string, where an escape would not be JSON.
+    return _ESCAPED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def trail(hit: Hit) -> str:
     """Title and headings of a hit on one line."""
-    return safe(" › ".join(part for part in (hit.title, hit.heading) if part)).replace("\n", " ")
+    return safe_line(" › ".join(part for part in (hit.title, hit.heading) if part))
 
 
 def place(hit: Hit) -> str:
     """Where a hit stands, as compilers and grep write it: file, line."""
-    return safe(f"{hit.source}:{hit.line}").replace("\n", " ")
+    return safe_line(f"{hit.source}:{hit.line}")
 
 
 def text(query: str, hits: Sequence[Hit]) -> str:
-    """Plain text: three lines a hit, its passage on one line."""
-    lines = [f"{len(hits)} passages for: {safe(query)}" if hits else f"{NOTHING} for: {safe(query)}"]
+    """Plain text: two lines a hit and then its passage, indented."""
+    count = f"{len(hits)} passage{'s' if len(hits) > 1 else ''}" if hits else NOTHING
+    lines = [f"{count} for: {safe_line(query)}"]
     for hit in hits:
         lines += [
             f"{hit.rank}. {hit.score:.2f}  {trail(hit)}",
@@ -66,7 +85,7 @@ def html(query: str, hits: Sequence[Hit]) -> str:
             f"<tr><td>{hit.rank}</td><td>{hit.score:.2f}</td><td><strong>{html_escape.escape(trail(hit))}</strong><br>"
             f"{before}<mark>{best}</mark>{after}<br><small>{html_escape.escape(place(hit))}</small></td></tr>"
         )
-    caption = f"<caption>{html_escape.escape(safe(query))}</caption>"
+    caption = f"<caption>{html_escape.escape(safe_line(query))}</caption>"
     head = "<tr><th>#</th><th>score</th><th>passage</th></tr>"
     return f"<table>{caption}{head}{''.join(rows) or f'<tr><td colspan=3>{NOTHING}</td></tr>'}</table>"
 
@@ -74,6 +93,7 @@ def html(query: str, hits: Sequence[Hit]) -> str:
 def terminal(hits: Sequence[Hit], console: Console) -> None:
     """Draw the hits: wrapped to the width, the best sentence bold, the file a link that opens it."""
     from rich.padding import Padding
+    from rich.style import Style
     from rich.text import Text
 
     for hit in hits:
@@ -83,11 +103,11 @@ def terminal(hits: Sequence[Hit], console: Console) -> None:
         head.append(trail(hit), style="bold cyan")
         console.print(head, no_wrap=True, overflow="ellipsis")
         console.print(Padding(_marked(hit, Text), (0, 2, 0, _MARGIN)))
-        where = Text(place(hit), style=f"blue link {link(hit)}" if hit.path else "blue")
+        where = Text(place(hit), style=Style(color="blue", link=link(hit) if hit.path else None))
         where.append(f"  paragraph {hit.paragraph}", style="dim not underline")
         date = hit.metadata.get("date")
         if date:
-            where.append(f"  {safe(str(date))}", style="dim")
+            where.append(f"  {safe_line(str(date))}", style="dim")
         console.print(Padding(where, (0, 0, 1, _MARGIN)))
 
 
@@ -101,15 +121,21 @@ def _marked(hit: Hit, make: type[Text]) -> Text:
 
 def _around_highlight(hit: Hit) -> tuple[str, str, str]:
     """The text before its best sentence, that sentence, the text behind it."""
-    at = max(0, hit.text.find(hit.highlight.text))
-    end = at + len(hit.highlight.text)
+    best = hit.highlight.text
+    # The same sentence may stand there twice. Offsets are the source's, which is the text with some markup.
+    share = (hit.highlight.start - hit.start) / max(1, hit.end - hit.start)
+    places = [match.start() for match in re.finditer(re.escape(best), hit.text)]
+    if not best or not places:
+        return safe(hit.text), "", ""
+    at = min(places, key=lambda place: abs(place - share * len(hit.text)))
+    end = at + len(best)
     return safe(hit.text[:at]), safe(hit.text[at:end]), safe(hit.text[end:])
 
 
 def link(hit: Hit) -> str:
     """Address of a hit's file for an OSC 8 link, with the line in the form that the terminal at hand understands."""
-    path = quote(Path(hit.path).as_posix())
+    path = Path(hit.path).as_uri().removeprefix("file://")
     if os.environ.get("TERM_PROGRAM") == "vscode":
         return f"vscode://file{path}:{hit.line}"
-    address = f"file://{socket.gethostname()}{path}"
+    address = f"file://{quote(socket.gethostname())}{path}"
     return f"{address}#{hit.line}" if os.environ.get("TERM") == "xterm-kitty" else address

@@ -56,16 +56,14 @@ class Results(Sequence[Hit]):
 
     def to_json(self) -> str:
         """The JSON document that ``ask --json`` prints, on one line."""
-        return json.dumps(
-            {
-                "query": self.query,
-                "mode": self.mode,
-                "took_ms": round(self.took_ms, 3),
-                "answerable": self.answerable,
-                "hits": self.to_dicts(),
-            },
-            ensure_ascii=False,
-        )
+        document = {
+            "query": self.query,
+            "mode": self.mode,
+            "took_ms": round(self.took_ms, 3),
+            "answerable": self.answerable,
+            "hits": self.to_dicts(),
+        }
+        return render.safe_json(json.dumps(document, ensure_ascii=False))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a hit, one column a field of `to_dicts`.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SEGMENT_SUFFIXES", "Found", "Segment", "search", "write_segment"]
 
+_MEND = "remove the index and index the articles again"
 SEGMENT_SUFFIXES = (".faiss", ".sentences.npy", ".offsets.npy")
 
 
@@ -74,12 +75,12 @@ class Segment:
         try:
             index, *arrays = (folder / f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES)
             self._index = faiss.read_index(str(index), faiss.IO_FLAG_MMAP_IFC)
-            self._sentences, self._offsets = (np.load(path, mmap_mode="r", allow_pickle=False) for path in arrays)
+            self._offsets = _mapped(arrays[1], np.int64, (n_rows + 1,))
+            self._sentences = _mapped(arrays[0], np.int8, (int(self._offsets[-1]), dimension))
         except (OSError, ValueError, RuntimeError) as error:
-            raise IndexCorrupt(f"the vectors {name} in {folder} cannot be read: index the articles again") from error
-        shapes = (self._index.ntotal, self._index.d, len(self._offsets), self._sentences.shape[1:])
-        if shapes != (n_rows, dimension, n_rows + 1, (dimension,)) or self._offsets[-1] != len(self._sentences):
-            raise IndexCorrupt(f"the vectors {name} in {folder} are not those of the index: index the articles again")
+            raise IndexCorrupt(f"the vectors {name} in {folder} cannot be read: {_MEND}") from error
+        if not isinstance(self._index, faiss.IndexFlatIP) or (self._index.ntotal, self._index.d) != (n_rows, dimension):
+            raise IndexCorrupt(f"the vectors {name} in {folder} are not those of the index: {_MEND}")
         self._parameters = None
         if live is not None:
             mask = np.zeros(n_rows, bool)
@@ -90,8 +91,13 @@ class Segment:
             self._parameters = faiss.SearchParameters(sel=self._selector)  # type: ignore[call-arg]
 
     def search(self, queries: Matrix, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Nearest rows of each query: row numbers int64 (n, k), -1 where there are no more, and cosines float32 (n, k)."""
-        scores, rows = self._index.search(queries, min(k, self.n_rows), params=self._parameters)
+        """Nearest rows of each query: row numbers int64 (n, m), -1 where there are no more, and cosines float32 (n, m).
+
+        m is ``k``, or ``n_rows`` where that is less.
+        """
+        if not self.n_rows:
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        scores, rows = self._index.search(np.ascontiguousarray(queries, np.float32), min(k, self.n_rows), params=self._parameters)
         return np.where(rows < 0, -1, rows + self.first_row), scores
 
     def vectors(self, rows: NDArray[np.int64]) -> Matrix:
@@ -99,14 +105,29 @@ class Segment:
         return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(rows - self.first_row)), np.float32)
 
     def sentences(self, row: int) -> Matrix:
-        """Vectors of a row's sentences: float32 (number of sentences, d), unit rows."""
-        start, end = self._offsets[row - self.first_row : row - self.first_row + 2]
+        """Vectors of a row's sentences: float32 (number of sentences, d), unit rows.
+
+        :raises IndexCorrupt: if the files have no such place.
+        """
+        start, end = self._offsets[row - self.first_row : row - self.first_row + 2].tolist()
+        if not 0 <= start <= end <= len(self._sentences):
+            raise IndexCorrupt(f"the sentence vectors of row {row} are not where they should be: {_MEND}")
         matrix = self._sentences[start:end].astype(np.float32)
         return np.asarray(matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12), np.float32)
 
 
+def _mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    # Not np.load, which takes archives and pickles, too.
+    array = np.lib.format.open_memmap(path, mode="r")
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{path} holds something else")
+    return array
+
+
 def search(segments: Iterable[Segment], queries: Matrix, k: int) -> list[Found]:
     """The k nearest rows of each query over all segments, exactly; equal scores in order of their rows.
+
+    Which of several rows that share the k-th best score come back is left open.
 
     :param queries: float32 (n, d), unit rows.
     """

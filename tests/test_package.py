@@ -25,6 +25,7 @@ LAYERS = [
 ]
 DOORS = {
     "faiss": "vectors",
+    "onnx": "encoder",
     "onnxruntime": "encoder",
     "openvino": "encoder",
     "tokenizers": "encoder",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew, InputError
 from semsearch.records import INDEX_DATABASE
 from semsearch.vectors import Segment
 
@@ -48,18 +48,39 @@ CREATE TABLE segments (
 );
 """
 
+_BUSY = ("locked", "busy")
+_OUTSIDE = ("full", "readonly", "unable to open", "disk I/O")
+"""What SQLite says where the disk or its permissions are to blame, and not the index."""
+
 
 @contextmanager
 def translated(folder: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        if "closed" in str(error):
+            raise closed(folder) from error
+        raise
     except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "busy" in str(error):
+        reason = str(error)
+        if any(word in reason for word in _BUSY):
             raise IndexLocked(f"the index {folder} is busy: try again when the other process is done") from error
-        raise IndexCorrupt(f"the index {folder} cannot be used ({error}): check the disk and its permissions") from error
+        if any(word in reason for word in _OUTSIDE):
+            raise InputError(f"the index {folder} cannot be used ({reason}): check the disk's space and permissions") from error
+        raise damaged(folder, reason) from error
     except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
-        raise IndexCorrupt(f"the index {folder} is damaged ({error}): remove it and index the articles again") from error
+        raise damaged(folder, str(error)) from error
+
+
+def closed(folder: Path) -> InputError:
+    """The error of reading from an index that was closed."""
+    return InputError(f"the index {folder} was closed: open it again")
+
+
+def damaged(folder: Path, reason: str) -> IndexCorrupt:
+    """The error of a database that does not hold what it should."""
+    return IndexCorrupt(f"the index {folder} is damaged ({reason}): remove it and index the articles again")
 
 
 def is_ours(name: str) -> bool:
@@ -71,24 +92,36 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     """A connection that sees one generation for as long as it is open."""
     uri = (folder / DATABASE).resolve().as_uri()
     try:
-        database = connect(f"{uri}?mode=ro")
-        # The first read fixes the generation for as long as the transaction lasts.
-        database.execute("BEGIN")
-        database.execute("SELECT count(*) FROM sqlite_master")
+        return _pinned(f"{uri}?mode=ro")
     except sqlite3.OperationalError:
-        if os.access(folder, os.W_OK):
+        log = folder / f"{DATABASE}-wal"
+        if os.access(folder, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         # A folder that cannot be written has no place for the files that readers and writers share: no one can write.
-        database = connect(f"{uri}?immutable=1")
+        return _pinned(f"{uri}?immutable=1")
+
+
+def _pinned(uri: str) -> sqlite3.Connection:
+    """A connection in a transaction; its first read fixes the generation for as long as it lasts."""
+    database = connect(uri)
+    try:
         database.execute("BEGIN")
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
     """A connection whose commits are on the disk when they return."""
     database = connect((folder / DATABASE).resolve().as_uri())
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -100,12 +133,23 @@ def connect(uri: str) -> sqlite3.Connection:
 
 
 def read_meta(database: sqlite3.Connection, folder: Path) -> dict[str, str]:
-    """The facts on the index, checked as far as to know that it can be read."""
+    """The facts on the index, checked as far as to know that it can be read; none where it was never committed.
+
+    :raises InputError: if the database is another program's.
+    :raises IndexTooNew: if a later version wrote it.
+    """
     application = int(one(database, "PRAGMA application_id"))
-    if application not in (0, APPLICATION_ID):
-        raise IndexCorrupt(f"{folder / DATABASE} is another program's database: give another folder with --index")
+    if application != APPLICATION_ID:
+        if application or one(database, "SELECT count(*) FROM sqlite_master"):
+            raise InputError(f"{folder / DATABASE} is another program's database: give another folder with --index")
+        return {}
     meta: dict[str, str] = dict(database.execute("SELECT key, value FROM meta").fetchall())
-    if int(meta.get("format", FORMAT)) > FORMAT:
+    try:
+        version = int(meta["format"])
+        int(meta["generation"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise damaged(folder, "its format is not noted") from error
+    if version > FORMAT:
         raise IndexTooNew(
             f"the index {folder} was written by semsearch {meta.get('version', 'of a later version')}: upgrade semsearch"
         )
@@ -121,7 +165,7 @@ def open_segments(database: sqlite3.Connection, folder: Path, dimension: int, na
         if names is not None and name not in names:
             continue
         if not name.startswith("segment-") or not name.removeprefix("segment-").isalnum():
-            raise IndexCorrupt(f"the index {folder} names a strange file: remove it and index the articles again")
+            raise damaged(folder, "it names a strange file")
         for file, size, _ in json.loads(files):
             path = folder / Path(file).name
             if not path.is_file() or path.stat().st_size != size:

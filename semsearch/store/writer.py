@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +24,7 @@ from semsearch.store.database import (
     FORMAT,
     LOCK,
     SCHEMA,
+    connect_to_read,
     connect_to_write,
     is_ours,
     one,
@@ -29,7 +32,7 @@ from semsearch.store.database import (
     read_meta,
     translated,
 )
-from semsearch.vectors import SEGMENT_SUFFIXES, write_segment
+from semsearch.vectors import write_segment
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -71,38 +74,55 @@ class Writer:
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.folder = folder
+        # Where articles lie below it, index and articles can move together.
+        self._base = folder.resolve().parent
         _prepare(folder)
         from filelock import FileLock, Timeout
 
         self._lock = FileLock(folder / LOCK, timeout=0)
         try:
-            self._lock.acquire()
+            with _writing(folder):
+                self._lock.acquire()
         except Timeout as error:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
-        except OSError as error:
-            raise InputError(f"cannot write to {folder}: {error.strerror}") from error
-        self._committed = False
-        self._written: list[Path] = []
         try:
             with translated(folder):
                 self._database = connect_to_write(folder)
-                self._begin(fresh)
         except BaseException:
             self._lock.release()
+            raise
+        try:
+            with translated(folder):
+                self._begin(fresh)
+        except BaseException:
+            self.close()
             raise
 
     def _begin(self, fresh: bool) -> None:
         self._database.execute("BEGIN IMMEDIATE")
-        if not one(self._database, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"):
+        self.meta = read_meta(self._database, self.folder)
+        if not self.meta:
             for statement in SCHEMA.split(";"):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self.meta = read_meta(self._database, self.folder)
+        self._sweep()
         if fresh:
             for table in ("passages", "articles", "files", "embeddings", "segments", "meta"):
                 self._database.execute(f"DELETE FROM {table}")
             self.meta = {"generation": self.meta.get("generation", "0")}
-        self._sweep()
+        self._follow_articles()
+
+    def _follow_articles(self) -> None:
+        """Correct the relative paths of an index that was moved or copied without its articles."""
+        base = Path(self.meta.get("base", self._base))
+        rows = self._database.execute("SELECT id, path FROM files").fetchall() if base != self._base else []
+        there = {row: Path(os.path.normpath(base / path)) for row, path in rows}
+        found_here = sum(os.path.isfile(self.real_path(path)) for _, path in rows)
+        if sum(map(os.path.isfile, there.values())) > found_here:
+            # First out of the way: one file's old path may be another's new one.
+            self._database.execute("UPDATE files SET path = id")
+            corrected = [(self.stored_path(path), row) for row, path in there.items()]
+            self._database.executemany("UPDATE files SET path = ? WHERE id = ?", corrected)
 
     @property
     def fingerprint(self) -> Fingerprint | None:
@@ -121,12 +141,11 @@ class Writer:
 
     def stored_path(self, path: Path) -> str:
         """A path as it is kept: relative to the folder around the index where it lies below it, so that both can move."""
-        base = self.folder.resolve().parent
-        return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+        return path.relative_to(self._base).as_posix() if path.is_relative_to(self._base) else str(path)
 
     def real_path(self, stored: str) -> Path:
         """The absolute path of what `stored_path` gave."""
-        return Path(os.path.normpath(self.folder.resolve().parent / stored))
+        return Path(os.path.normpath(self._base / stored))
 
     def add_file(self, path: str, source: str, sha256: bytes) -> int:
         """A new file's id.
@@ -190,29 +209,55 @@ class Writer:
             self._database.executemany("DELETE FROM articles WHERE file = ?", ids)
             self._database.executemany("DELETE FROM files WHERE id = ?", ids)
 
-    def remove_source(self, source: str) -> int:
-        """Forget a file, all files below a folder, or a record ``FILE#LINE``; how many there were."""
-        path = self.stored_path(Path(os.path.abspath(os.path.expanduser(source))))
-        name = Path(os.path.normpath(source)).as_posix()
-        files = self.files().values()
+    def remove_sources(self, sources: Iterable[str]) -> int:
+        """Forget files, all files below a folder, or records ``FILE#LINE``; how many files and records there were.
 
-        def below(file: FileRow, stored: str, label: str) -> bool:
-            return file.path.startswith(stored + "/") or file.source.startswith(label + "/")
-
-        chosen = [file.id for file in files if path == file.path or name == file.source or below(file, path, name)]
-        self.remove_files(chosen)
-        base, mark, line = source.rpartition("#")
-        if chosen or not mark or not line.isdigit():
-            return len(chosen)
-        path, name = self.stored_path(Path(os.path.abspath(base))), Path(os.path.normpath(base)).as_posix()
-        return sum(self._remove_record(file.id, f"#{line}") for file in files if path == file.path or name == file.source)
-
-    def _remove_record(self, file: int, record: str) -> int:
+        :raises InputError: if one of them is not in the index.
+        """
+        known = list(self.files().values())
+        files: set[int] = set()
+        records: set[int] = set()
+        for source in sources:
+            chosen = [file.id for file in self._named(source, known)]
+            within = [] if chosen else self._records(source, known)
+            if not chosen and not within:
+                raise InputError(f"{source!r} is not in the index {self.folder}: name it as it was indexed")
+            files.update(chosen)
+            records.update(within)
         with translated(self.folder):
-            rows = self._database.execute("SELECT id FROM articles WHERE file = ? AND record = ?", (file, record)).fetchall()
-            self._database.executemany("DELETE FROM passages WHERE article = ?", rows)
-            self._database.executemany("DELETE FROM articles WHERE id = ?", rows)
-        return len(rows)
+            # A record of a file that goes as a whole is not counted twice.
+            records -= {
+                row[0] for file in files for row in self._database.execute("SELECT id FROM articles WHERE file = ?", (file,))
+            }
+            self._remove_articles(records)
+        self.remove_files(files)
+        return len(files) + len(records)
+
+    def _named(self, source: str, known: Iterable[FileRow]) -> list[FileRow]:
+        """The files at or below a path; where there are none, those that were named so, wherever they lie."""
+        if not source:
+            return []
+        given = os.path.abspath(os.path.expanduser(source))
+        tops = {Path(given), Path(os.path.realpath(given))}
+        found = [file for file in known if any(self.real_path(file.path).is_relative_to(top) for top in tops)]
+        name = Path(os.path.normpath(source)).as_posix()
+        return found or [file for file in known if file.source == name or file.source.startswith(name + "/")]
+
+    def _records(self, source: str, known: Iterable[FileRow]) -> list[int]:
+        base, _, line = source.rpartition("#")
+        if not line.isdigit():
+            return []
+        with translated(self.folder):
+            found = [
+                self._database.execute("SELECT id FROM articles WHERE file = ? AND record = ?", (file.id, f"#{line}")).fetchall()
+                for file in self._named(base, known)
+            ]
+        return [article for rows in found for (article,) in rows]
+
+    def _remove_articles(self, articles: Iterable[int]) -> None:
+        ids = [(article,) for article in articles]
+        self._database.executemany("DELETE FROM passages WHERE article = ?", ids)
+        self._database.executemany("DELETE FROM articles WHERE id = ?", ids)
 
     def unencoded(self) -> list[bytes]:
         """Hashes of the texts that have no vector yet, each once, in the order in which they were added."""
@@ -243,12 +288,8 @@ class Writer:
         name = f"segment-{secrets.token_hex(8)}"
         with translated(self.folder):
             first = int(one(self._database, "SELECT coalesce(max(first_row + n_rows), 0) FROM segments"))
-            # Noted before they are written: what is half written must be swept away, too.
-            self._written += [self.folder / f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]
-            try:
+            with _writing(self.folder):
                 files = [(path.name, *_sync(path)) for path in write_segment(self.folder, name, vectors, sentences)]
-            except OSError as error:
-                raise InputError(f"cannot write to {self.folder}: {error.strerror}") from error
             self._database.execute(
                 "INSERT INTO segments (name, first_row, n_rows, live, files) VALUES (?, ?, ?, ?, ?)",
                 (name, first, len(hashes), len(hashes), json.dumps(files)),
@@ -273,11 +314,12 @@ class Writer:
                 "generation": str(generation),
                 "fingerprint": json.dumps(asdict(fingerprint)),
                 "version": version,
+                "base": str(self._base),
             }
             self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
-            _sync_folder(self.folder)
+            with _writing(self.folder):
+                _sync_folder(self.folder)
             self._database.execute("COMMIT")
-            self._committed = True
             self._sweep()
         return generation
 
@@ -318,35 +360,65 @@ class Writer:
         listed = {name for (name,) in self._database.execute("SELECT name FROM segments")}
         for path in self.folder.glob("segment-*"):
             if path.name.split(".")[0] not in listed:
-                path.unlink(missing_ok=True)
+                # Where a reader's file cannot be removed (Windows), a later writer does it.
+                with suppress(OSError):
+                    path.unlink()
 
     def close(self) -> None:
         """Give up what was not committed, and let others write."""
         try:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            self._database.close()
-            if not self._committed:
-                for path in self._written:
-                    path.unlink(missing_ok=True)
-                if not self.meta.get("generation"):
-                    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
-                        (self.folder / name).unlink(missing_ok=True)
+            # Asked of the database, not remembered: an interrupt may come just behind the commit. What fails here only
+            # leaves files for the next writer to sweep away.
+            with suppress(sqlite3.Error, OSError):
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                if one(self._database, "SELECT count(*) FROM sqlite_master"):
+                    self._sweep()
+                else:
+                    self._unmake()
         finally:
+            self._database.close()
             self._lock.release()
+
+    def _unmake(self) -> None:
+        """Leave nothing of an index that was never committed."""
+        self._database.close()
+        for path in self.folder.glob("segment-*"):
+            path.unlink()
+        for suffix in ("-wal", "-shm", ""):
+            (self.folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder if need be; refuse one that is something else."""
+    """Make the folder if need be; refuse one that is something else, and write nothing into it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name {os.fsencode(folder)!r} is not UTF-8: give another folder with --index") from error
+    try:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{folder} is a file: give a folder for the index") from error
+    if (folder / DATABASE).exists():
+        with translated(folder), closing(connect_to_read(folder)) as database:
+            read_meta(database, folder)
+    elif others:
+        raise InputError(f"{folder} is not an index and not empty ({min(others)}): give another folder with --index")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """The system's errors as ours; ``Timeout`` of filelock, which is one of its, passes."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, TimeoutError):
+        raise
     except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}") from error
-    if others and not (folder / DATABASE).exists():
-        raise InputError(f"{folder} is not an index and not empty ({others[0]}): give another folder with --index")
+        raise InputError(
+            f"cannot write to {folder} ({error.strerror or error}): check the disk's space and permissions"
+        ) from error
 
 
 def _may_lie_in_index(name: str) -> bool:

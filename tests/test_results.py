@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from semsearch.errors import MissingExtra
+from semsearch.records import Highlight, Hit
+from semsearch.results import Results
+
+
+def hit(rank: int = 1, **changes) -> Hit:
+    values = {
+        "rank": rank,
+        "score": 0.75 / rank,
+        "text": "Russia sent aid. It arrived.",
+        "title": "Aid",
+        "source": "notes/a.md",
+        "start": 10,
+        "end": 38,
+        "line": 3,
+        "paragraph": 2,
+        "heading": "Help › Russia",
+        "highlight": Highlight(10, 26, "Russia sent aid."),
+        "scores": {"dense": 0.75 / rank, "lexical": None},
+        "metadata": {"date": "2020-01-02"},
+        "path": "/home/me/notes/a.md",
+    }
+    return Hit(**{**values, **changes})
+
+
+def results(*hits: Hit, query: str = "what aid") -> Results:
+    return Results(query, "dense", 1.23456, bool(hits), hits)
+
+
+def test_results_are_a_sequence():
+    first, second, third = hit(1), hit(2), hit(3)
+    found = results(first, second, third)
+    assert isinstance(found, Sequence)
+    assert (len(found), list(found), found[0], found[-1]) == (3, [first, second, third], first, third)
+    assert found[1:] == (second, third)
+    assert list(reversed(found)) == [third, second, first]
+    assert second in found
+    assert hit(4) not in found
+    assert (found.index(third), found.count(first)) == (2, 1)
+    with pytest.raises(IndexError):
+        found[3]
+
+
+def test_empty_results_are_falsy():
+    assert not results()
+    assert results(hit())
+    assert (list(results()), results().to_dicts()) == ([], [])
+
+
+def test_results_and_hits_are_frozen_and_hashable():
+    with pytest.raises(FrozenInstanceError):
+        results().query = "x"
+    with pytest.raises(FrozenInstanceError):
+        hit().score = 1.0
+    assert len({results(hit()), results(hit())}) == 1
+
+
+def test_to_dicts_has_the_keys_of_the_contract():
+    assert results(hit()).to_dicts() == [
+        {
+            "rank": 1,
+            "score": 0.75,
+            "text": "Russia sent aid. It arrived.",
+            "title": "Aid",
+            "source": "notes/a.md",
+            "start": 10,
+            "end": 38,
+            "line": 3,
+            "paragraph": 2,
+            "heading": "Help › Russia",
+            "highlight": {"start": 10, "end": 26, "text": "Russia sent aid."},
+            "scores": {"dense": 0.75, "lexical": None},
+            "metadata": {"date": "2020-01-02"},
+        }
+    ]
+
+
+def test_to_json_is_one_line_with_the_keys_of_the_contract():
+    found = results(hit(1), hit(2))
+    document = found.to_json()
+    assert "\n" not in document
+    assert json.loads(document) == {
+        "query": "what aid",
+        "mode": "dense",
+        "took_ms": 1.235,
+        "answerable": True,
+        "hits": found.to_dicts(),
+    }
+    assert list(json.loads(document)) == ["query", "mode", "took_ms", "answerable", "hits"]
+    assert json.loads(results().to_json())["hits"] == []
+
+
+HOSTILE = 'a\x1b[31m\x07\x9b2J\u202e\u2066\u2028\x85\x7f\u200f\r\n\t\0 \ud800 é 中 😀 " \\ </script>'
+
+
+def test_json_survives_hostile_text_and_steers_no_terminal():
+    found = results(hit(text=HOSTILE, title=HOSTILE, source=HOSTILE, metadata={HOSTILE: [HOSTILE]}), query=HOSTILE)
+    document = found.to_json()
+    loaded = json.loads(document)
+    assert loaded["query"] == loaded["hits"][0]["text"] == HOSTILE
+    assert loaded["hits"] == found.to_dicts()
+    assert not set(document) & set("\x1b\x07\x9b\x85\x7f\u202e\u2066\u2028\u200f\r\n\ud800")
+    assert "é 中 😀" in document
+    document.encode()
+
+
+def test_to_pandas_without_pandas(monkeypatch):
+    load = builtins.__import__
+
+    def refuse(name, *rest, **options):
+        if name == "pandas":
+            raise ImportError(name)
+        return load(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingExtra, match=r"pip install"):
+        results(hit()).to_pandas()
+
+
+def test_to_pandas():
+    pytest.importorskip("pandas")
+    frame = results(hit(1), hit(2)).to_pandas()
+    assert list(frame.columns) == list(results(hit()).to_dicts()[0])
+    assert frame["score"].tolist() == [0.75, 0.375]
+    assert frame["highlight"][0] == {"start": 10, "end": 26, "text": "Russia sent aid."}
+
+
+def test_repr_is_a_table():
+    assert repr(results(hit(1), hit(2, heading="", text="One\nTwo"))) == (
+        "2 passages for: what aid\n"
+        "1. 0.75  Aid › Help › Russia\n"
+        "   notes/a.md:3  (paragraph 2)\n"
+        "   Russia sent aid. It arrived.\n"
+        "2. 0.38  Aid\n"
+        "   notes/a.md:3  (paragraph 2)\n"
+        "   One\n"
+        "   Two"
+    )
+    assert repr(results(hit())).startswith("1 passage for: what aid\n")
+    assert repr(results()) == "no passages found for: what aid"
+
+
+def test_html_marks_the_best_sentence():
+    shown = results(hit())._repr_html_()
+    assert "<mark>Russia sent aid.</mark> It arrived.<br>" in shown
+    assert shown.startswith("<table>")
+    assert "no passages found" in results()._repr_html_()
+
+
+def test_html_escapes_everything():
+    attack = "<script>alert(\"x\")</script><img src=x onerror='y'>&amp;"
+    wound = hit(
+        text=attack, title=attack, source=attack, heading=attack, highlight=Highlight(10, 20, attack), metadata={"date": attack}
+    )
+    shown = results(wound, query=attack)._repr_html_()
+    bare = shown.replace("<colspan", "")
+    for tag in ("table", "caption", "tr", "th", "td", "strong", "br", "mark", "small"):
+        bare = bare.replace(f"<{tag}>", "").replace(f"</{tag}>", "")
+    assert not set(bare) & set("<>\"'")
+    assert shown.count("&lt;script&gt;alert(&quot;x&quot;)") == 5
+    assert "&amp;amp;" in shown
