@@ -233,7 +233,7 @@ def _progress() -> Iterator[Progress | None]:
         TextColumn("{task.description:<9}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}, {task.speed:.0f}/s", justify="right"),
+        TextColumn("{task.fields[unit]}{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     units = {"reading": "files", "encoding": "passages"}
@@ -242,7 +242,8 @@ def _progress() -> Iterator[Progress | None]:
 
         def tell(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, unit=units.get(stage, ""))
-            bars.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bars.add_task(stage, total=total, unit=units.get(stage, ""), rate="")
+            speed = next((task.speed for task in bars.tasks if task.id == tasks[stage]), None)
+            bars.update(tasks[stage], completed=done, total=total, rate=f", {speed:,.0f}/s" if speed else "")
 
         yield tell

@@ -124,6 +124,16 @@ def test_every_public_error_is_drawn_in_the_tree():
     assert all(issubclass(getattr(errors, name), errors.SemsearchError) for name in errors.__all__)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_documented_parameters_exist(path: Path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            documented = set(re.findall(r":param (\w+):", ast.get_docstring(node) or ""))
+            functions = [node] if isinstance(node, ast.FunctionDef) else [n for n in node.body if isinstance(n, ast.FunctionDef)]
+            names = {argument.arg for function in functions for argument in (*function.args.args, *function.args.kwonlyargs)}
+            assert documented <= names, (node.name, documented - names)
+
+
 def test_every_command_and_option_is_in_the_readme(root: Path):
     readme = (root / "README.md").read_text(encoding="utf-8")
     for name, command in main.commands.items():
