@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["html", "link", "safe", "safe_json", "safe_line", "terminal", "text"]
 
 NOTHING = "no passages found"
-_MARGIN = 9
+_STRONG = 0.5
+"""Scores from here on are drawn green: the best hits of six public collections have medians of 0.58 to 0.71."""
+_TEXT_WIDTH = 100
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 # A lone surrogate, which a file's name may hold, cannot be printed at all.
@@ -92,23 +94,24 @@ def html(query: str, hits: Sequence[Hit]) -> str:
 
 def terminal(hits: Sequence[Hit], console: Console) -> None:
     """Draw the hits: wrapped to the width, the best sentence bold, the file a link that opens it."""
-    from rich.padding import Padding
+    from rich.console import Group
     from rich.style import Style
+    from rich.table import Table
     from rich.text import Text
 
     for hit in hits:
-        head = Text(f"{hit.rank:>2}  ", style="bold")
-        head.append(f"{hit.score:.2f}", style="bold green" if hit.score >= 0.5 else "yellow")
-        head.append(" ")
-        head.append(trail(hit), style="bold cyan")
-        console.print(head, no_wrap=True, overflow="ellipsis")
-        console.print(Padding(_marked(hit, Text), (0, 2, 0, _MARGIN)))
-        where = Text(place(hit), style=Style(color="blue", link=link(hit) if hit.path else None))
-        where.append(f"  paragraph {hit.paragraph}", style="dim not underline")
+        where = Text()
+        where.append(place(hit), style=Style(color="blue", link=link(hit) if hit.path else None))
+        where.append(f"  paragraph {hit.paragraph}", style="dim")
         date = hit.metadata.get("date")
         if date:
             where.append(f"  {safe_line(str(date))}", style="dim")
-        console.print(Padding(where, (0, 0, 1, _MARGIN)))
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=2, justify="right", style="bold")
+        grid.add_column(width=4, style="bold green" if hit.score >= _STRONG else "yellow")
+        grid.add_column(max_width=_TEXT_WIDTH)
+        grid.add_row(str(hit.rank), f"{hit.score:.2f}", Group(Text(trail(hit), style="bold cyan"), _marked(hit, Text), where, ""))
+        console.print(grid)
 
 
 def _marked(hit: Hit, make: type[Text]) -> Text:

@@ -83,10 +83,11 @@ def test_terminal_takes_no_markup_from_articles():
 
 def test_terminal_shows_the_hit():
     shown = without_styles(drawn(hit()))
-    assert shown.split("\n")[:3] == [
-        " 1  0.75 Aid › Help › Russia",
-        "         Russia sent aid. It arrived.                       ",
-        "         notes/a.md:3  paragraph 2  2020-01-02              ",
+    assert [line.rstrip() for line in shown.split("\n")][:4] == [
+        " 1 0.75 Aid › Help › Russia",
+        "        Russia sent aid. It arrived.",
+        "        notes/a.md:3  paragraph 2  2020-01-02",
+        "",
     ]
 
 
@@ -94,7 +95,8 @@ def test_terminal_wraps_to_the_width():
     long = hit(text="word " * 100, highlight=Highlight(10, 14, "word"), title="title " * 30)
     lines = without_styles(drawn(long)).split("\n")
     assert max(map(len, lines)) <= 60
-    assert lines[0].endswith("…")
+    assert " ".join(lines).split().count("title") == 30
+    assert " ".join(lines).split().count("word") == 100
 
 
 def test_best_sentence_is_bold():
