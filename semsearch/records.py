@@ -8,6 +8,7 @@ Deliberately not here: reading files, model vectors, how a result is printed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -85,12 +86,18 @@ class Article:
     """One article as read from a file or from a record of a JSONL file.
 
     ``source`` is the path as the user gave it (``notes/a.md``, ``dump.jsonl#17``). ``metadata`` holds JSON values.
+    ``line_starts`` are the offsets at which the file's lines begin; empty where offsets do not count in the file.
     """
 
     source: str
     title: str
     metadata: Mapping[str, Any]
     blocks: tuple[Block, ...]
+    line_starts: tuple[int, ...] = ()
+
+    def line_at(self, offset: int, block_line: int) -> int:
+        """The line of a source offset; where offsets do not count in the file, that of the block."""
+        return bisect_right(self.line_starts, offset) if self.line_starts else block_line
 
 
 class Sentence(NamedTuple):

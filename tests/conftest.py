@@ -37,9 +37,7 @@ class FakeEncoder:
             positions = list(range(first, min(first + 2, len(passages))))[::-1]
             chosen = [passages[position] for position in positions]
             self.encoded += [passage.text for passage in chosen]
-            sentences = [
-                self.vectors([passage.text[start:end] for start, end in passage.sentences]) for passage in chosen
-            ]
+            sentences = [self.vectors([passage.text[start:end] for start, end in passage.sentences]) for passage in chosen]
             yield Encoded(positions, self.vectors([f"{passage.context} {passage.text}" for passage in chosen]), sentences)
 
     @staticmethod

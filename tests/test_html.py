@@ -86,7 +86,7 @@ def test_page():
         ("item", 0, "1. first", 25),
         ("item", 0, "2. second", 25),
         ("quote", 0, "All doors are open. They stay open.", 26),
-        ("table", 0, "Good | Amount\nVaccines | 1.5 million", 29),
+        ("table", 0, "Good | Amount\nVaccines | 1.5 million", 28),
         ("paragraph", 0, (SENTENCE * 3).strip(), 33),
     ]
 
@@ -183,6 +183,13 @@ def test_plain_text(fragment, expected):
     assert html.plain_text(fragment) == expected
 
 
+def test_words_neither_run_together_nor_fall_apart():
+    page = (
+        f"<body><article><p>{SENTENCE * 4}</p><p>half<b>way</b> <i> to <u>Caracas</u> </i>now.</p><ul><li>one<p>two</p>three</ul>"
+    )
+    assert texts(page)[1:] == ["halfway to Caracas now.", "- one two three"]
+
+
 def test_scripts_and_styles_are_never_shown():
     for page in (PAGE, f"<body><p>{SENTENCE}</p><script>hidden()</script><style>hidden</style><template>hidden</template>"):
         whole = " ".join(texts(page))
@@ -216,9 +223,13 @@ def test_lines_of_a_long_page_of_short_blocks():
     assert lines["In 1500 there was a battle number 0, which nobody won."] == 3
 
 
-TAGS = st.sampled_from(["p", "div", "b", "h1", "h2", "li", "ul", "table", "tr", "td", "br", "script", "blockquote", "pre", "title", "svg"])
+TAGS = st.sampled_from(
+    ["p", "div", "b", "h1", "h2", "li", "ul", "table", "tr", "td", "br", "script", "blockquote", "pre", "title", "svg"]
+)
 MARKUP = st.lists(
-    st.one_of(TAGS.map("<{}>".format), TAGS.map("</{}>".format), st.sampled_from(["oil ", "gas. ", "&amp;", "<!--", "-->", "<", "\0"])),
+    st.one_of(
+        TAGS.map("<{}>".format), TAGS.map("</{}>".format), st.sampled_from(["oil ", "gas. ", "&amp;", "<!--", "-->", "<", "\0"])
+    ),
     max_size=25,
 ).map("".join)
 

@@ -120,7 +120,10 @@ def test_headings_and_rules():
 
 
 def test_lists():
-    source = "Two ways:\n\n- by *ship*\n- by pipe\n  wrapped\n\n  More of it.\n  1. one\n     - deep\n  2. two\n- last\n\n7. seven\n8) other\n"
+    source = (
+        "Two ways:\n\n- by *ship*\n- by pipe\n  wrapped\n\n  More of it.\n"
+        "  1. one\n     - deep\n  2. two\n- last\n\n7. seven\n8) other\n"
+    )
     assert [(b.kind, b.text, b.line) for b in blocks(source)] == [
         ("paragraph", "Two ways:", 1),
         ("item", "- by ship", 3),
@@ -160,7 +163,9 @@ def test_code():
 
 
 def test_html_blocks():
-    source = "<div>hello <b>bold <i>it</i> x</b> tail<p>one</p>two</div>\n\n<!-- hidden -->\n\n<script>\nlet x = 1\n</script>\n\ntext"
+    source = (
+        "<div>hello <b>bold <i>it</i> x</b> tail<p>one</p>two</div>\n\n<!-- hidden -->\n\n<script>\nlet x = 1\n</script>\n\ntext"
+    )
     assert kinds(source) == [("paragraph", "hello bold it x tail\none\ntwo"), ("paragraph", "text")]
     assert span(source) == source[: source.index("\n\n<!--") + 1]
 
@@ -193,7 +198,9 @@ def test_nothing():
         assert [block.text for block in blocks(source) if block.kind != "rule"] == []
 
 
-@pytest.mark.parametrize("piece", ["[", "![", "*", "_a_ ", "`", "> ", "- ", "<", "&", "\\", "[a](", "|a", "<!-- ", "*a **b ", '[a]("'])
+@pytest.mark.parametrize(
+    "piece", ["[", "![", "*", "_a_ ", "`", "> ", "- ", "<", "&", "\\", "[a](", "|a", "<!-- ", "*a **b ", '[a]("']
+)
 def test_rows_of_one_mark(piece):
     source = piece * (4000 // len(piece))
     found = blocks(source)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from semsearch.articles import html, jsonl, markdown, text
 from semsearch.articles.decode import decode
 from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find
-from semsearch.articles.metadata import body_after_front_matter, normalise, split_front_matter
+from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
 
@@ -25,7 +26,9 @@ __all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "find", "load
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""
 
-_FOOTER_WORDS = 8
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_FOOTER_WORDS = 12
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", ":")
 
 
 def load(file: SourceFile) -> bytes:
@@ -35,7 +38,7 @@ def load(file: SourceFile) -> bytes:
     """
     try:
         size = file.path.stat().st_size
-        if size > MAX_ARTICLE_BYTES and file.path.suffix.lower() not in JSONL:
+        if size > MAX_ARTICLE_BYTES and file.suffix not in JSONL:
             raise InputError(
                 f"{size / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
             )
@@ -49,16 +52,15 @@ def load(file: SourceFile) -> bytes:
 
 def read(file: SourceFile, data: bytes) -> Iterator[Article | Problem]:
     """The articles in a file's bytes, in order, and what was wrong with it or with parts of it."""
-    suffix = file.path.suffix.lower()
     try:
-        content = decode(data, html=suffix in HTML)
-        if suffix in JSONL:
+        content = decode(data, html=file.suffix in HTML)
+        if file.suffix in JSONL:
             yield from _read_jsonl(file, content)
-        elif suffix in HTML:
+        elif file.suffix in HTML:
             page = html.read(content)
-            yield _article(file.source, page.title or _stem(file.path), normalise(page.metadata), page.blocks)
+            yield _article(file, page.title, normalise(page.metadata), page.blocks)
         else:
-            yield from _read_text(file, content, suffix in MARKDOWN)
+            yield from _read_text(file, content)
     except InputError as error:
         yield Problem(file.source, str(error))
     except RecursionError:
@@ -70,39 +72,37 @@ def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
         if not isinstance(record, jsonl.Record):
             yield Problem(file.source, str(record[1]))
             continue
-        blocks = [
-            Block(block.kind, block.text, record.line, block.runs) for block in text.paragraphs(record.text or record.title)
-        ]
-        yield Article(f"{file.source}#{record.line}", record.title, record.metadata, tuple(blocks))
+        body = record.text if record.text.strip() else record.title
+        blocks = tuple(Block(block.kind, block.text, record.line, block.runs) for block in text.paragraphs(body))
+        yield Article(f"{file.source}#{record.line}", record.title, record.metadata, blocks)
 
 
-def _read_text(file: SourceFile, content: str, is_markdown: bool) -> Iterator[Article | Problem]:
-    try:
-        metadata, start = split_front_matter(content)
-    except InputError as error:
-        yield Problem(file.source, str(error))
-        metadata, start = {}, body_after_front_matter(content)
+def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
+    metadata, start, wrong = split_front_matter(content)
+    if wrong:
+        yield Problem(file.source, wrong)
     title = str(metadata.pop("title", "")).strip()
-    if is_markdown:
+    if file.suffix in MARKDOWN:
         blocks = list(markdown.blocks(content, start))
     else:
         blocks = list(text.paragraphs(content, start))
         title = title or text.take_title(blocks)
     if not any(block.text for block in blocks):
         raise InputError("no text in this file")
-    yield _article(file.source, title, metadata, blocks, _stem(file.path))
+    starts = (0, *(match.end() for match in _LINE_END.finditer(content)))
+    yield replace(_article(file, title, metadata, blocks), line_starts=starts)
 
 
-def _article(source: str, title: str, metadata: dict[str, Any], blocks: list[Block], stem: str = "") -> Article:
+def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: list[Block]) -> Article:
     """An article whose title left the body, and whose bare addresses and footer lines became metadata."""
+    title = title or _top_heading(blocks)
     kept: list[Block] = []
     for block in blocks:
         address = markdown.bare_address(block)
         if address:
             metadata.setdefault("url", address)
             continue
-        if block.kind == "heading" and block.level == 1 and (not title or _same(block.text, title)):
-            title = title or block.text
+        if block.kind == "heading" and block.level == 1 and _same(block.text, title):
             continue
         kept.append(block)
     footer = _take_footer(kept)
@@ -111,14 +111,26 @@ def _article(source: str, title: str, metadata: dict[str, Any], blocks: list[Blo
     if not any(block.kind not in ("heading", "rule") for block in kept):
         # Only headings, or nothing but an address: what there is, is the text.
         kept = [Block("paragraph", block.text, block.line, block.runs) for block in blocks if block.text]
-    return Article(source, title or stem, metadata, tuple(kept))
+    return Article(file.source, title or _stem(file.path), metadata, tuple(kept))
+
+
+def _top_heading(blocks: list[Block]) -> str:
+    """The heading of the first level that stands above everything, or is the only one; else ""."""
+    tops = [block for block in blocks if block.kind == "heading" and block.level == 1]
+    first = next((block for block in blocks if block.text and not markdown.bare_address(block)), None)
+    return tops[0].text if tops and (len(tops) == 1 or tops[0] is first) else ""
 
 
 def _take_footer(blocks: list[Block]) -> str:
-    """The lines behind the last rule, taken away, where they are no more than an outlet's name or a signature."""
+    """The lines behind the last rule, taken away, where they are no more than an outlet's name or a signature.
+
+    A sentence is not taken, however short.
+    """
     last = max((at for at, block in enumerate(blocks) if block.kind == "rule"), default=-1)
     below = blocks[last + 1 :]
-    if last <= 0 or any(block.kind != "paragraph" or len(block.text.split()) > _FOOTER_WORDS for block in below):
+    if last <= 0 or any(block.kind != "paragraph" or block.text.endswith(_SENTENCE_ENDS) for block in below):
+        return ""
+    if sum(len(block.text.split()) for block in below) > _FOOTER_WORDS or sum(len(block.text) for block in below) > 120:
         return ""
     del blocks[last:]
     return "\n".join(block.text for block in below)

@@ -20,7 +20,9 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
-_UNSTORABLE = {0: 0xFFFD, **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)}
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_FEW = 8
+"""Fewer bytes than this that are not ASCII are too few to tell one encoding from another."""
 
 
 def decode(data: bytes, *, html: bool = False) -> str:
@@ -35,25 +37,42 @@ def decode(data: bytes, *, html: bool = False) -> str:
         if data.startswith(mark):
             return printable(data[len(mark) :].decode(encoding, "replace"))
     if b"\0" in data:
-        raise InputError("binary file: it has NUL bytes")
-    declared = _META_CHARSET.search(data[:4096]) if html else None
-    for name in ([declared[1].decode("ascii")] if declared else []) + ["utf-8"]:
+        raise InputError("binary file: it has NUL bytes; if it is UTF-16 text, save it as UTF-8")
+    for name in (_declared(data) if html else "", "utf-8"):
         try:
             return printable(data.decode(name))
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             continue
     damaged = data.decode("utf-8", "replace")
     broken = damaged.count("\ufffd")
     if sum(character > "\x7f" for character in damaged) > 2 * broken:
         return printable(damaged)
+    if broken < _FEW and 4 * broken <= len(data):
+        try:
+            return data.decode("cp1252")
+        except UnicodeDecodeError:
+            pass
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data).best()
+    guesses = from_bytes(data)
+    best = guesses.best()
     if best is None:
         raise InputError("not text in any known encoding: save it as UTF-8")
-    return printable(str(best))
+    equals = [guess for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence)]
+    # It may find French as likely in the Central European encoding as in the Western one, which far more files have.
+    return printable(str(next((guess for guess in equals if guess.encoding == "cp1252"), best)))
+
+
+def _declared(data: bytes) -> str:
+    """The encoding that a page names, "" if none; the two that are often named wrongly are read as browsers read them."""
+    match = _META_CHARSET.search(data[:4096])
+    name = match[1].decode("ascii").lower() if match else ""
+    if name in ("iso-8859-1", "latin1", "us-ascii"):
+        return "cp1252"
+    # The name was found as ASCII bytes, so the page is of no encoding in which ASCII is written otherwise.
+    return "" if name.startswith(("utf-16", "utf-32", "utf-7")) else name
 
 
 def printable(text: str) -> str:
     """The text with NULs and lone surrogates, which neither UTF-8 nor the index can hold, replaced one by one by U+FFFD."""
-    return text.translate(_UNSTORABLE) if not text.isascii() or "\0" in text else text
+    return _UNSTORABLE.sub("\ufffd", text)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semsearch.articles.decode import printable
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem
 
@@ -34,6 +35,12 @@ class SourceFile:
     path: Path
     source: str
 
+    @property
+    def suffix(self) -> str:
+        """What tells the kind of file: the suffix of the name it goes by, or of what a link by that name leads to."""
+        known = Path(self.source).suffix.lower()
+        return known if known in SUFFIXES else self.path.suffix.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -49,9 +56,15 @@ class Found:
     patterns: list[str]
 
     def looked_for(self, path: Path) -> bool:
-        """Whether a file at this path would have been found, had it been there."""
+        """Whether a file that was not found is to be forgotten: files were looked for where it stood.
+
+        A file that is still there, but is never found in a folder because of its name, was named by itself and is kept.
+        """
+        passed_over = path.name.startswith(".") or path.suffix.lower() not in SUFFIXES
+        if passed_over and os.path.isfile(path):  # noqa: PTH113 (is_file raises in a folder that may not be entered)
+            return False
         in_folder = any(path.is_relative_to(folder) for folder in self.folders)
-        return in_folder or any(fnmatch.fnmatch(str(path), pattern) for pattern in self.patterns)
+        return in_folder or any(_matches(path.parts, Path(pattern).parts) for pattern in self.patterns)
 
 
 def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
@@ -69,7 +82,7 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
     patterns: list[str] = []
     for source in [os.path.expanduser(os.fspath(source)) for source in sources]:
         if not os.path.lexists(source):
-            patterns.append(os.path.abspath(source))
+            patterns.append(_absolute(source))
         for match in _expand(source):
             if os.path.isdir(match):
                 folders.append(Path(match).resolve())
@@ -89,6 +102,22 @@ def _expand(source: str) -> list[str]:
         kind = "nothing matches" if glob.has_magic(source) else "no such file or folder:"
         raise InputError(f"{kind} {source!r}: check the path, relative to {os.getcwd()}")
     return matches
+
+
+def _absolute(pattern: str) -> str:
+    """A pattern from the root on, the folders that it names resolved and safe from being read as patterns themselves."""
+    parts = Path(pattern).parts
+    named = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return os.path.join(glob.escape(str(Path(*parts[:named]).resolve())), *parts[named:])
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a pattern stands for a path or for a folder above it."""
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def _walk(top: str) -> Iterator[SourceFile | Problem]:
@@ -132,6 +161,8 @@ def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
 
 
 def _resolve(name: str) -> Path | Problem:
+    if printable(name) != name:
+        return Problem(_label(name), "a file name that is not text: rename it")
     try:
         return Path(name).resolve(strict=True)
     except FileNotFoundError:
@@ -141,4 +172,4 @@ def _resolve(name: str) -> Path | Problem:
 
 
 def _label(name: str) -> str:
-    return Path(os.path.normpath(name)).as_posix()
+    return printable(Path(os.path.normpath(name)).as_posix())

@@ -8,6 +8,7 @@ Deliberately not here: decoding, metadata under common names (`metadata`).
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "plain_text", "read"]
 
+_REACH = 300
+"""A block whose text is that of no element is looked for among so many elements behind the last one found."""
+_ALIKE = 10
+"""An element of fewer letters may begin as a block does by chance."""
 BLOCK_GAP = "\n\n"
 _TEXT_TAGS = frozenset(
     {"article", "blockquote", "caption", "dd", "div", "dt", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p"}
     | {"pre", "section", "td", "th"}
 )
+_LINE_TAGS = (_TEXT_TAGS - {"td", "th"}) | {"br", "hr", "summary", "tr"}
 _SILENT_TAGS = ("script", "style", "template", "noscript", "svg")
 
 
@@ -41,19 +47,15 @@ def read(text: str) -> Page:
     :raises InputError: if the page has no text.
     """
     tree = _parse(text)
+    if tree is None:
+        raise InputError("no text in this HTML page")
     finder = _LineFinder(tree)
     metadata: dict[str, Any] = _meta_tags(tree)
-    from trafilatura import bare_extraction
-
-    document = bare_extraction(
-        text,
-        favor_recall=True,
-        include_comments=False,
-        include_tables=True,
-        with_metadata=True,
-        deduplicate=False,
-    )
     title = metadata.pop("title", "")
+    # trafilatura takes care of scripts, and reads metadata from some.
+    for element in tree.xpath("//template|//style|//svg"):
+        element.drop_tree()
+    document = _extract(tree)
     if document is not None:
         found = document.as_dict()
         metadata |= {key: found[key] for key in ("date", "author", "url") if found.get(key) and key not in metadata}
@@ -69,36 +71,56 @@ def read(text: str) -> Page:
 
 
 def plain_text(text: str) -> str:
-    """All the text that a reader of some HTML sees, a line for each block."""
-    try:
-        tree = _parse(text)
-    except InputError:
+    """All the text that a reader of some HTML sees, a line for each block; "" if there is none."""
+    tree = _parse(text)
+    if tree is None:
         return ""
     for element in tree.xpath("|".join(f"//{tag}" for tag in _SILENT_TAGS) + "|//comment()|//head"):
         element.drop_tree()
+    from lxml.etree import iterwalk
+
     parts: list[str] = []
-    for element in tree.iter():
-        if element.tag in _TEXT_TAGS or element.tag == "br":
-            parts.append("\n")
-        parts.append(element.text or "")
+    for event, element in iterwalk(tree, events=("start", "end")):
         if element.tag in ("td", "th"):
             parts.append(" ")
-        parts.append(element.tail or "" if element is not tree else "")
-    lines = (_squeeze(line) for line in re.split(r"\n", "".join(parts)))
+        elif element.tag in _LINE_TAGS:
+            parts.append("\0")
+        parts.append((element.text if event == "start" else element.tail) or "")
+    # A line end in the source is only white space; NUL is in no HTML text.
+    lines = (_squeeze(line) for line in "".join(parts).split("\0"))
     return "\n".join(line for line in lines if line)
 
 
-def _parse(text: str) -> HtmlElement:
+def _parse(text: str) -> HtmlElement | None:
+    """The tree of some HTML, None if there is nothing in it.
+
+    :raises InputError: if it is nested so deeply that lxml leaves out the rest.
+    """
     from lxml import etree
     from lxml.html import HTMLParser, document_fromstring
 
     try:
         # Given as bytes: lxml refuses a str with an encoding declaration.
-        parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+        parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
         tree: HtmlElement = document_fromstring(text.encode("utf-8"), parser=parser)
-    except (etree.LxmlError, ValueError, AssertionError) as error:
-        raise InputError("no text in this HTML page") from error
+    except (etree.LxmlError, ValueError, AssertionError):
+        return None
+    if any("depth" in entry.message for entry in parser.error_log):
+        raise InputError("HTML nested too deeply to be read: save the page's text instead")
     return tree
+
+
+def _extract(tree: HtmlElement) -> Any:
+    """What trafilatura makes of a page, the article in its ``body``; None if it finds none."""
+    from trafilatura import bare_extraction
+
+    try:
+        return bare_extraction(
+            tree, favor_recall=True, include_comments=False, include_tables=True, with_metadata=True, deduplicate=False
+        )
+    except Exception:
+        # Whatever it stumbles over: all of the page's text is taken then.
+        return None
 
 
 def _meta_tags(tree: HtmlElement) -> dict[str, Any]:
@@ -131,11 +153,11 @@ def _pieces(body: Any) -> Iterator[_Piece]:
             case "list":
                 ordered = element.get("rend") == "ol"
                 for number, item in enumerate(element.iterfind("item"), 1):
-                    text = _squeeze("".join(item.itertext()))
+                    text = _text(item)
                     if text:
                         yield "item", 0, (f"{number}. " if ordered else "- ") + text
             case "table":
-                rows = (" | ".join(_squeeze("".join(c.itertext())) for c in row) for row in element.iter("row"))
+                rows = (" | ".join(_text(cell) for cell in row) for row in element.iter("row"))
                 table = "\n".join(row.strip(" |") for row in rows if row.strip(" |"))
                 if table:
                     yield "table", 0, table
@@ -154,9 +176,21 @@ def _pieces(body: Any) -> Iterator[_Piece]:
 
 
 def _piece(kind: BlockKind, element: Any, level: int = 0) -> Iterator[_Piece]:
-    text = _squeeze(" ".join(element.itertext()) if element.tag == "quote" else "".join(element.itertext()))
+    text = _text(element)
     if text:
         yield kind, level, text
+
+
+def _text(element: Any) -> str:
+    """Text of an element of trafilatura's tree, without its tail: words do not run together across lines and blocks."""
+    from lxml.etree import iterwalk
+
+    parts: list[str] = []
+    for event, part in iterwalk(element, events=("start", "end")):
+        if part.tag in ("cell", "item", "lb", "list", "p", "row", "table"):
+            parts.append(" ")
+        parts.append((part.text if event == "start" else part.tail if part is not element else "") or "")
+    return _squeeze("".join(parts))
 
 
 def _piece_text(kind: BlockKind, text: str | None) -> Iterator[_Piece]:
@@ -176,21 +210,31 @@ class _LineFinder:
 
     def __init__(self, tree: HtmlElement) -> None:
         self._places: list[tuple[str, int]] = []
-        for element in tree.iter(*_TEXT_TAGS):
+        self._known: dict[str, list[int]] = {}
+        for element in tree.iter("body", "br", "table", "tr", *_TEXT_TAGS):
             # The text up to the first block inside it is enough to know a block again.
-            text = _letters("".join(_leading(element)))
+            text = _letters(element.tail or "" if element.tag == "br" else "".join(_leading(element)))
             if text:
+                self._known.setdefault(text, []).append(len(self._places))
                 self._places.append((text, int(element.sourceline or 1)))
         self._next = 0
 
     def line_of(self, text: str) -> int:
         wanted = _letters(re.sub(r"\A(?:- |\d+\. )", "", text))
-        for position in [*range(self._next, len(self._places)), *range(self._next)]:
-            candidate, line = self._places[position]
-            if wanted.startswith(candidate) or candidate.startswith(wanted):
-                self._next = position
-                return line
-        return self._places[self._next][1] if self._places else 1
+        if not self._places:
+            return 1
+        same = self._known.get(wanted, [])
+        later = same[bisect_left(same, self._next) :]
+        self._next = later[0] if later else self._alike(wanted, same[0] if same else self._next)
+        return self._places[self._next][1]
+
+    def _alike(self, wanted: str, otherwise: int) -> int:
+        """The next place near by that begins as the block does; a place of a word or two may begin so by chance."""
+        for at in range(self._next, min(len(self._places), self._next + _REACH)):
+            candidate = self._places[at][0]
+            if candidate.startswith(wanted) or (len(candidate) >= _ALIKE and wanted.startswith(candidate)):
+                return at
+        return otherwise
 
 
 def _leading(element: HtmlElement, limit: int = 60) -> Iterator[str]:

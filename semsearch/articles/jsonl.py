@@ -48,13 +48,16 @@ def _record(number: int, line: str) -> Record:
         raise InputError(f"line {number}: JSON that cannot be read ({error})") from error
     if not isinstance(loaded, dict):
         raise InputError(f"line {number}: not a JSON object with a 'text' key")
-    key = next((key for key in _TEXT_KEYS if isinstance(loaded.get(key), str)), None)
-    if key is None:
+    keys = [key for key in _TEXT_KEYS if isinstance(loaded.get(key), str)]
+    if not keys:
         raise InputError(f"line {number}: no 'text' key with a string")
-    text = printable(loaded.pop(key))
+    text = printable(loaded.pop(next((key for key in keys if loaded[key].strip()), keys[0])))
     title = loaded.pop("title", None)
-    metadata = normalise(loaded)
-    title = printable(title).strip() if isinstance(title, str) else ""
+    title = printable(str(title)).strip() if isinstance(title, str | int | float) else ""
+    try:
+        metadata = normalise(loaded)
+    except RecursionError as error:
+        raise InputError(f"line {number}: metadata nested too deeply to be read") from error
     if not text.strip() and not title:
         raise InputError(f"line {number}: the text is empty")
     return Record(number, title, text, metadata)

@@ -2,6 +2,7 @@
 
 markdown-it tells the lines of a block but not the places of its words, so each piece of clean text is looked up in the
 block's lines, left to right. What a reader sees stays (link texts, image descriptions, code); marks and addresses go.
+Text whose place cannot be told has a run of no length, where the text before it ends.
 
 Deliberately not here: decoding, front matter.
 """
@@ -13,8 +14,10 @@ from collections.abc import Iterator
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.helpers import parseLinkDestination
 from markdown_it.token import Token
 
+from semsearch.articles import text as plain
 from semsearch.articles.html import plain_text
 from semsearch.records import Block, BlockKind, Run
 
@@ -22,22 +25,35 @@ __all__ = ["bare_address", "blocks"]
 
 _ADDRESS = re.compile(r"<?(?:https?|ftp)://\S+>?\Z")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_BREAK = re.compile(r"<br\b", re.IGNORECASE)
+_SPACE = re.compile(r"\s*")
+_LINK_END = re.compile(r"""(?:\s+(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\((?:\\.|[^()\\])*\)))?\s*\)""", re.DOTALL)
+# A table's cell has "|" where the source has "\|".
+_WORDS = re.compile(r"\s+|\||[^\s|]+")
+_MAX_NESTING = 40
+"""Quotes and list items inside one another; every "[" of a row of them takes time in proportion to this number."""
 
 
 @cache
 def _parser() -> MarkdownIt:
     # text_join off: an escape or an entity stays a token of its own, with its spelling in the source.
-    return MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).disable("text_join")
+    return MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"]).disable("text_join")
 
 
 def blocks(text: str, start: int = 0) -> Iterator[Block]:
-    """Blocks of the Markdown from ``start`` on, in order; blocks without words (comments, empty cells) do not come, rules do."""
+    """Blocks of the Markdown from ``start`` on, in order; blocks without words (comments, empty cells) do not come, rules do.
+
+    Markdown nested more than `_MAX_NESTING` deep is read as plain text, because markdown-it leaves out what is deeper.
+    """
     lines = [start, *(match.end() for match in _LINE_END.finditer(text, start))]
     if lines[-1] != len(text):
         lines.append(len(text))
     first_line = 1 + len(_LINE_END.findall(text, 0, start))
     # markdown-it counts "\r\n" and "\r" as "\n", and so does the table of lines above.
     tokens = _parser().parse(text[start:])
+    if any(token.level >= _MAX_NESTING - 1 and token.type in ("blockquote_open", "list_item_open") for token in tokens):
+        yield from plain.paragraphs(text, start)
+        return
     for kind, level, marker, group in _groups(tokens):
         if kind == "rule":
             yield Block(kind, "", first_line + (group[0].map or [0])[0], ())
@@ -125,7 +141,8 @@ class _Reader:
     def read(self, token: Token) -> None:
         if token.map:
             top, bottom = token.map
-            self._at = max(self._at, self._lines[top])
+            # A fence's first line has the language, which is no text.
+            self._at = max(self._at, self._lines[top + (token.type == "fence")])
             self._end = max(self._end, self._lines[min(bottom, len(self._lines) - 1)])
         if token.type == "tr_open":
             self._glue("\n")
@@ -142,20 +159,32 @@ class _Reader:
             for number, line in enumerate(token.content.splitlines()):
                 if number:
                     self._glue("\n")
-                self._find(line)
+                self._find(line, self._end)
 
     def _read_inline(self, token: Token) -> None:
         match token.type:
-            case "text" | "code_inline":
-                self._find(token.content)
+            case "text":
+                self._find(token.content, self._end)
+            case "code_inline":
+                marks = re.compile(rf"(?<!`){token.markup}(?!`)")
+                opening = marks.search(self._source, self._at, self._end)
+                self._at = opening.end() if opening else self._at
+                closing = marks.search(self._source, self._at, self._end)
+                self._find(token.content, closing.start() if closing else self._end)
+                self._at = closing.end() if closing else self._at
             case "text_special":
                 at = self._source.find(token.markup, self._at, self._end)
                 if at >= 0:
                     self._add(token.content, at, at + len(token.markup))
                 else:
-                    self._glue(token.content)
+                    self._add(token.content, self._at, self._at)
             case "softbreak" | "hardbreak":
                 self._glue(" ")
+            case "html_inline":
+                at = self._source.find(token.content, self._at, self._end)
+                self._at = max(self._at, at + len(token.content) if at >= 0 else 0)
+                if _BREAK.match(token.content):
+                    self._glue(" ")
             case "image":
                 for child in token.children or []:
                     self._read_inline(child)
@@ -163,32 +192,39 @@ class _Reader:
             case "link_close" if token.info != "auto":
                 self._skip_address()
 
-    def _find(self, piece: str) -> None:
-        """Take a piece as it stands in the source; word by word where the source breaks lines inside it."""
+    def _find(self, piece: str, end: int) -> None:
+        """Take a piece as it stands in the source before ``end``; word by word where the source breaks lines inside it."""
         if not piece:
             return
-        at = self._source.find(piece, self._at, self._end)
+        at = self._source.find(piece, self._at, end)
         if at >= 0:
             self._add(piece, at, at + len(piece))
             return
-        for word in re.findall(r"\s+|\S+", piece):
-            at = -1 if word.isspace() else self._source.find(word, self._at, self._end)
+        for word in _WORDS.findall(piece):
+            if word.isspace():
+                self._glue(word)
+                continue
+            at = self._source.find(word, self._at, end)
             if at >= 0:
                 self._add(word, at, at + len(word))
             else:
-                self._glue(word)
+                self._add(word, self._at, self._at)
 
     def _skip_address(self) -> None:
-        """Step over the ``](address "title")`` or ``][label]`` behind a link's text."""
-        opening = self._source[self._at : self._at + 2]
-        if opening == "](":
-            depth, at = 1, self._at + 2
-            while depth and at < self._end:
-                at += 1 if self._source[at] != "\\" else 2
-                depth += {"(": 1, ")": -1}.get(self._source[at - 1], 0)
-            self._at = min(at, self._end)
-        elif opening == "][":
-            self._at = max(self._at, self._source.find("]", self._at + 2, self._end) + 1)
+        """Step over the ``](address "title")`` or ``][label]`` behind a link's text, and the marks in between."""
+        closing = self._source.find("]", self._at, self._end)
+        if closing < 0:
+            return
+        self._at = closing + 1
+        opening = self._source[self._at : self._at + 1]
+        if opening == "[":
+            self._at = max(self._at, self._source.find("]", self._at, self._end) + 1)
+        elif opening == "(":
+            address = _SPACE.match(self._source, self._at + 1, self._end)
+            after = address.end() if address else self._at + 1
+            found = parseLinkDestination(self._source, after, self._end)
+            end = _LINK_END.match(self._source, found.pos if found.ok else after, self._end)
+            self._at = end.end() if end else self._at
 
     def _add(self, clean: str, start: int, end: int) -> None:
         self._runs.append(Run(self._length, self._length + len(clean), start, end))
@@ -203,7 +239,7 @@ class _Reader:
         """Clean text, trimmed, behind a list item's marker; and its runs."""
         text = "".join(self._parts)
         trimmed = text.strip()
-        if not trimmed or not self._runs:
+        if not trimmed:
             return "", ()
         shift = len(marker) - (len(text) - len(text.lstrip()))
         end = len(marker) + len(trimmed)

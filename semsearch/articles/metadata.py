@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 
 from semsearch.articles.decode import printable
-from semsearch.errors import InputError
 
 __all__ = ["normalise", "split_front_matter"]
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)(?:^|\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+# As in pandoc, a blank line behind the first rule makes it a rule: a paragraph below it may well read as YAML.
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?![ \t]*\r?\n)(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_KEY_FIRST = re.compile(r"(?:\s*#[^\n]*\n)*\s*[\w-]+\s*:")
 _MAX_FRONT_MATTER = 65_536
 _SYNONYMS = {
     "lang": "language",
@@ -35,37 +36,30 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=mark)
         return super().compose_node(parent, index)
 
 
-def split_front_matter(text: str) -> tuple[dict[str, Any], int]:
-    """Metadata of a text that opens with YAML between two lines of ``---``, and where its body starts.
+def split_front_matter(text: str) -> tuple[dict[str, Any], int, str]:
+    """Metadata of a text that opens with YAML between two lines of ``---``, where its body starts, and what is wrong.
 
-    A text that opens with a rule, not with front matter, comes back as no metadata and 0.
-
-    :raises InputError: if what stands there is not YAML; the message has the line.
+    A text that opens with a rule, not with front matter, comes back as no metadata and 0. What is wrong is "", or why no
+    metadata could be read, with the line.
     """
     match = _FRONT_MATTER.match(text[: _MAX_FRONT_MATTER + 8])
     if match is None:
-        return {}, 0
+        return {}, 0, ""
     try:
-        loaded = yaml.load(match[1], _PlainLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if not re.match(r"\s*[\w-]+\s*:", match[1]):
-            return {}, 0
+        loaded = yaml.load(match[1], _PlainLoader) or {}  # noqa: S506 (a SafeLoader)
+    # PyYAML lets out whatever its constructors stumble over: KeyError at "!!bool x", AttributeError at "!!timestamp x".
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        if not _KEY_FIRST.match(match[1]):
+            return {}, 0, ""
         mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 2})" if mark is not None else ""
-        raise InputError(f"front matter is not YAML{where}: its metadata is left out") from error
-    if loaded is None:
-        return {}, match.end()
-    return (normalise(loaded), match.end()) if isinstance(loaded, dict) else ({}, 0)
-
-
-def body_after_front_matter(text: str) -> int:
-    """Where the body of a text starts whose front matter could not be read."""
-    match = _FRONT_MATTER.match(text)
-    return match.end() if match else 0
+        where = f" (line {mark.line + 2}: {getattr(error, 'problem', None)})" if mark is not None else ""
+        return {}, match.end(), f"front matter is not YAML{where}: its metadata is left out"
+    return (normalise(loaded), match.end(), "") if isinstance(loaded, dict) else ({}, 0, "")
 
 
 def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
@@ -75,7 +69,7 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
     """
     result: dict[str, Any] = {}
     for key, value in raw.items():
-        name = str(key).strip()
+        name = printable(str(key)).strip()
         name = _SYNONYMS.get(name.lower(), name.lower() if name.lower() in {*_SYNONYMS.values(), "title"} else name)
         plain = _json_value(value)
         if name.lower() == "source" and isinstance(plain, str) and re.match(r"https?://", plain):

@@ -15,16 +15,21 @@ __all__ = ["paragraphs", "take_title"]
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _SENTENCE_END = re.compile(r"[.!?:;,。！？]['\")\]]*\Z")
 _MAX_TITLE_WORDS = 15
+_WRAPPED = 200
+"""A longer line was not wrapped by hand or by an editor: it is a paragraph of its own."""
 
 
 def paragraphs(text: str, start: int = 0) -> Iterator[Block]:
-    """Paragraphs from ``start`` on; the lines of each are joined by a space and trimmed."""
+    """Paragraphs from ``start`` on, between blank lines; the lines of each are joined by a space and trimmed."""
     line = 1 + _count_lines(text, start)
     pieces: list[str] = []
     runs: list[Run] = []
     length, first_line = 0, line
     for match in _LINE.finditer(text, start):
         content = match[0].strip()
+        if pieces and (not content or len(content) > _WRAPPED or len(pieces[-1]) > _WRAPPED):
+            yield Block("paragraph", " ".join(pieces), first_line, tuple(runs))
+            pieces, runs = [], []
         if content:
             if not pieces:
                 length, first_line = 0, line
@@ -34,9 +39,6 @@ def paragraphs(text: str, start: int = 0) -> Iterator[Block]:
             runs.append(Run(length, length + len(content), at, at + len(content)))
             pieces.append(content)
             length += len(content)
-        if pieces and not content:
-            yield Block("paragraph", " ".join(pieces), first_line, tuple(runs))
-            pieces, runs = [], []
         line += 1
     if pieces:
         yield Block("paragraph", " ".join(pieces), first_line, tuple(runs))

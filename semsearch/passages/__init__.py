@@ -1,8 +1,9 @@
 """Articles to passages: the paragraph is the unit.
 
 In: an `Article` and a way to count tokens. Out: its `Passage`s, in order, each with its sentences and its place in the
-source. Invariants: every word of the article is in a passage; no passage is longer than the model takes; scraps of a line
-(bylines, captions, list items) stand with their neighbours, never across a heading or a rule.
+source. Invariants: every word of the article is in one passage, but for headings, which are the context of those below
+them; no passage is longer than the model takes; scraps of a line (bylines, captions, list items) stand with their
+neighbours, never across a heading or a rule.
 
 Pure: no files, no model. Deliberately not here: what the encoder is given besides (`context` says it, the encoder does it).
 """
@@ -10,6 +11,7 @@ Pure: no files, no model. Deliberately not here: what the encoder is given besid
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from semsearch.passages.sentences import spans
@@ -31,7 +33,11 @@ CONTEXT_SHARE = 4
 """Title and headings may take up to one part in this many of the tokens that the model takes."""
 CHARACTERS_PER_TOKEN = 12
 """No passage has more characters a token than this: a wall of letters counts as one unknown token for some tokenizers."""
+HEADING_WORDS = 5
+"""A heading of so many words with nothing below it says something by itself, unlike "See also" above a list that is gone."""
 _MARKER = re.compile(r"(?:- |\d+\. )")
+_CLAUSE_END = re.compile(r"[;:,،؛](?=\s)|[、，；：]")
+_SPACE = re.compile(r"\s")
 _ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", '"', "”", "»", ")")
 
 
@@ -46,7 +52,7 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
 
     :param max_tokens: how many tokens a passage may have together with its context (`Encoder.passage_tokens`).
     """
-    language = str(article.metadata.get("language") or "en").replace("_", "-").split("-")[0].lower() or "en"
+    language = _language(article)
     passages: list[Passage] = []
     groups = list(_groups(article.blocks))
     headings = list(dict.fromkeys(group.headings for group in groups))
@@ -55,8 +61,14 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
     lengths = count_tokens([draft.text for draft in drafts])
     for group, draft, length in zip(groups, drafts, lengths, strict=True):
         for start, stop in draft.split(room[group.headings], length, count_tokens):
-            passages.append(draft.passage(start, stop, group))
+            passages.append(draft.passage(start, stop, group, article))
     return passages
+
+
+def _language(article: Article) -> str:
+    """ISO 639 code by which the article says that it is written, "en" if it says nothing of the kind."""
+    match = re.match(r"([a-z]{2,3})(?![a-z])", str(article.metadata.get("language")).lower())
+    return match[1] if match else "en"
 
 
 def _room(article: Article, headings: list[tuple[str, ...]], max_tokens: int, count: CountTokens) -> list[int]:
@@ -77,17 +89,21 @@ class _Group:
 
     def add(self, block: Block) -> None:
         self.blocks.append(block)
-        self.words += len(block.text.split())
+        self.words += _words(block.text)
         self.open = block.kind == "item" or _is_scrap(block) or block.text.endswith(":")
 
 
 def _is_scrap(block: Block) -> bool:
-    words = len(block.text.split())
+    words = _words(block.text)
     if block.kind in ("table", "code"):
         return False
-    # Scripts without spaces have no words to count.
-    long = words >= SCRAP_WORDS or (words <= 2 and len(block.text) > 40)
-    return not long or (words < 2 * SCRAP_WORDS and not block.text.endswith((*_ENDS, ":")))
+    return words < SCRAP_WORDS or (words < 2 * SCRAP_WORDS and not block.text.endswith((*_ENDS, ":")))
+
+
+def _words(text: str) -> int:
+    """Words of a text; where spaces stand between phrases or nowhere (Thai, Chinese), three letters count as one."""
+    words = len(text.split())
+    return words if len(text) < 16 * words else len(text) // 3
 
 
 def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
@@ -95,17 +111,26 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
     trail: list[tuple[int, str]] = []
     group: _Group | None = None
     paragraph = 0
-    for block in blocks:
+    lone = _lone_headings(blocks)
+    for position, block in enumerate(blocks):
         if block.kind in ("heading", "rule"):
             if group:
                 yield group
                 group = None
             if block.kind == "heading":
-                trail = [(level, text) for level, text in trail if level < block.level] + [(block.level, block.text)]
+                trail = [(level, text) for level, text in trail if level < block.level]
+                if position not in lone:
+                    trail.append((block.level, block.text))
+                    continue
+                paragraph += 1
+                group = _Group(tuple(text for _, text in trail), paragraph)
+                group.add(block)
+                yield group
+                group = None
             continue
         paragraph += 1
         joins = group is not None and (
-            group.words + len(block.text.split()) <= JOINED_WORDS
+            group.words + _words(block.text) <= JOINED_WORDS
             and (block.kind == "item" or _is_scrap(block) or (group.open and _lead_in(group)))
         )
         if group and not joins:
@@ -116,6 +141,20 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
         group.add(block)
     if group:
         yield group
+
+
+def _lone_headings(blocks: Sequence[Block]) -> set[int]:
+    """Positions of the headings that have neither text nor a lower heading below them, but words enough to be found by."""
+    lone: set[int] = set()
+    below: Block | None = None
+    for position, block in reversed(list(enumerate(blocks))):
+        if block.kind == "rule":
+            continue
+        empty = below is None or (below.kind == "heading" and below.level <= block.level)
+        if block.kind == "heading" and empty and len(block.text.split()) >= HEADING_WORDS:
+            lone.add(position)
+        below = block
+    return lone
 
 
 def _lead_in(group: _Group) -> bool:
@@ -140,6 +179,8 @@ class _Draft:
             for start, end in _lines(block.text) if by_line else spans(block.text[skip:], language):
                 self._sentences.append((at + skip + start, at + skip + end))
             at += len(block.text) + 1
+        self._run_starts = [run.start for run in self._runs]
+        self._run_ends = [run.end for run in self._runs]
 
     def split(self, room: int, tokens: int, count: CountTokens) -> Iterator[tuple[int, int]]:
         """Ranges of sentences that fit, as even in length as sentence ends allow."""
@@ -186,23 +227,34 @@ class _Draft:
             waiting = halved
         return sorted(fitting)
 
-    def passage(self, first: int, stop: int, group: _Group) -> Passage:
+    def passage(self, first: int, stop: int, group: _Group, article: Article) -> Passage:
         """The passage of a range of sentences."""
         chosen = self._sentences[first:stop]
+        start = chosen[0][0] if chosen else 0
+        end = chosen[-1][1] if chosen else len(self.text)
         # A list item's marker stands before its first sentence and belongs to the text all the same.
-        start = 0 if first == 0 else chosen[0][0]
-        end = len(self.text) if stop == len(self._sentences) else chosen[-1][1]
-        source_start, source_end = locate(self._runs, start, end)
+        line_start = [at for at, _ in self._lines if at <= start][-1]
+        if first == 0 or self._sentences[first - 1][1] <= line_start:
+            start = line_start
+        source_start, source_end = self._source(start, end)
+        block_line = [line for at, line in self._lines if at <= start][-1]
         return Passage(
             text=self.text[start:end],
             headings=group.headings,
             paragraph=group.paragraph + sum(at <= start for at, _ in self._lines) - 1,
-            line=[line for at, line in self._lines if at <= start][-1],
+            line=article.line_at(source_start, block_line),
             start=source_start,
             end=source_end,
             sentences=tuple(Sentence(left - start, right - start) for left, right in chosen),
-            sentence_spans=tuple(locate(self._runs, left, right) for left, right in chosen),
+            sentence_spans=tuple(self._source(left, right) for left, right in chosen),
         )
+
+    def _source(self, start: int, end: int) -> tuple[int, int]:
+        """Source span of a span of the text; a paragraph may be of many runs, so only those in the span are looked at."""
+        first = min(bisect_right(self._run_ends, start), len(self._runs) - 1)
+        last = max(first + 1, bisect_left(self._run_starts, end))
+        source_start, source_end = locate(self._runs[first:last], start, end)
+        return source_start, max(source_start, source_end)
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
@@ -223,8 +275,8 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:
 def _middle(text: str, start: int, end: int) -> int:
     """A place to cut near the middle: behind a clause mark, else at white space, else the middle."""
     middle, reach = (start + end) // 2, (end - start) // 4
-    for marks in (";:,،、，；", " \t\n\u3000"):
-        places = [text.rfind(mark, middle - reach, middle + reach) for mark in marks]
-        if max(places) > start:
-            return max(places) + 1
+    for mark in (_CLAUSE_END, _SPACE):
+        places = [match.end() for match in mark.finditer(text, middle - reach, middle + reach)]
+        if places:
+            return min(places, key=lambda place: abs(place - middle))
     return middle
