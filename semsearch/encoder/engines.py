@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import queue
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -108,7 +110,6 @@ class OpenVino:
         self.name = "openvino bf16" if bfloat16 else "openvino"
         self._streams = min(processors(), 8)
         self._inputs = export.inputs
-        self._queue_type = openvino.AsyncInferQueue
         self._compiled = core.compile_model(
             core.read_model(str(export.onnx)),
             "CPU",
@@ -121,36 +122,35 @@ class OpenVino:
         )
 
     def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
-        """See `BulkEngine.map`; a batch is finished in the thread that computed it."""
-        done: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
+        """See `BulkEngine.map`; a thread for each stream computes and finishes, and few batches wait.
 
-        def complete(request: Any, batch: Batch) -> None:
+        Not openvino's own AsyncInferQueue: its callbacks run in threads of its own, and one of them once aborted the
+        interpreter (openvino 2026.4.1).
+        """
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(self._streams):
+            requests.put(self._compiled.create_infer_request())
+
+        def compute(batch: Batch) -> Done:
+            request = requests.get()
             try:
-                done.put(finish(batch, request.get_output_tensor(0).data))
-            except BaseException as error:  # carried over to the thread that asked
-                done.put(error)
+                request.infer(batch.inputs(self._inputs), share_inputs=True)
+                return finish(batch, request.get_output_tensor(0).data)
+            finally:
+                requests.put(request)
 
-        jobs = self._queue_type(self._compiled, self._streams)
-        jobs.set_callback(complete)
-        started = finished = 0
-        try:
-            for batch in batches:
-                jobs.start_async(batch.inputs(self._inputs), batch)
-                started += 1
-                while not done.empty():
-                    finished += 1
-                    yield _result(done.get())
-            while finished < started:
-                finished += 1
-                yield _result(done.get())
-        finally:
-            jobs.wait_all()
-
-
-def _result(outcome: Done | BaseException) -> Done:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+        with ThreadPoolExecutor(self._streams, "semsearch-encoder") as pool:
+            waiting: deque[Future[Done]] = deque()
+            try:
+                for batch in batches:
+                    waiting.append(pool.submit(compute, batch))
+                    if len(waiting) > 2 * self._streams:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
 
 class Torch:
