@@ -124,8 +124,8 @@ class OpenVino:
     def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
         """See `BulkEngine.map`; a thread for each stream computes and finishes, and few batches wait.
 
-        Not openvino's own AsyncInferQueue: its callbacks run in threads of its own, and one of them once aborted the
-        interpreter (openvino 2026.4.1).
+        Not openvino's own AsyncInferQueue: its callbacks run in threads of its own, and a test run that used it was once
+        aborted in a thread without a Python frame (openvino 2026.4.1). It was no faster.
         """
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self._streams):
