@@ -45,8 +45,8 @@ logger = logging.getLogger("semsearch")
 
 CANDIDATES = 100
 """Passages whose sentences are compared with the question, at least; five times k where that is more."""
-ANSWERABLE = 0.25
-"""A best hit below this score is not believed to answer."""
+ANSWERABLE = 0.2
+"""A best hit below this score is not believed to answer (``benchmarks/README.md`` has scores of right and of wrong answers)."""
 _DECIMALS = 6
 _WINDOW = 8192
 _MAX_K = 10_000
