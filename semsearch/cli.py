@@ -81,7 +81,10 @@ model_option = click.option(
 @click.version_option(__version__, prog_name="semsearch")
 def main() -> None:
     """Ask your own articles: ranked passages that answer a question, each with its place."""
-    logging.getLogger("semsearch").addHandler(_NoteHandler())
+    logger = logging.getLogger("semsearch")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(_NoteHandler())
 
 
 class _NoteHandler(logging.Handler):

@@ -142,6 +142,7 @@ def _key(weights: str, tokenizer: str, config: str) -> str:
 
 def _make(files: ModelFiles, target: Path, agrees: Agrees) -> Export:
     """Write an export beside its target and rename it, replacing what is broken there."""
+    logger.info("preparing the model %s, once on this machine: some seconds", files.name)
     model = load_reference(files)
     for abandoned in target.parent.glob(f"{target.name}.*/"):
         shutil.rmtree(abandoned, ignore_errors=True)
