@@ -207,7 +207,8 @@ def _tell(report: BuildReport) -> None:
         )
         if count
     ]
-    trouble = f"; {len(report.problems):,} could not be read" if report.problems else ""
+    count = len(report.problems)
+    trouble = f"; {count:,} problem{'s' if count > 1 else ''}" if count else ""
     note(f"files: {', '.join(changes)}; {report.encoded:,} passages encoded in {report.seconds:.1f} s{trouble}")
 
 

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import operator
 import os
+import stat
 import tempfile
 import threading
 import time
@@ -45,7 +46,7 @@ logger = logging.getLogger("semsearch")
 
 CANDIDATES = 100
 """Passages whose sentences are compared with the question, at least; five times k where that is more."""
-ANSWERABLE = 0.2
+ANSWERABLE = 0.25
 """A best hit below this score is not believed to answer (``benchmarks/README.md`` has scores of right and of wrong answers)."""
 _DECIMALS = 6
 _WINDOW = 8192
@@ -233,6 +234,16 @@ def _hit(rank: int, item: PassageRow, score: float, best: int) -> Hit:
     )
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether a file is not there; one in a folder that cannot be looked into may be."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+
+
 class _Builder:
     """One run over the sources: read what changed, encode what is new, forget what is gone, commit."""
 
@@ -284,6 +295,11 @@ class _Builder:
                 progress("reading", done, len(self._found.files))
             before = known.pop(file.path, None)
             data, digest = self._load_bytes(file)
+            if before and isinstance(data, self._articles.Unreadable):
+                # It may be readable again next time, and its passages need not be encoded again then.
+                self.problems.append(Problem(file.source, f"{data}; kept as it was indexed"))
+                counts["unchanged"] += 1
+                continue
             if before and before.sha256 == digest and current:
                 counts["unchanged"] += 1
                 self.problems += before.problems
@@ -292,19 +308,24 @@ class _Builder:
                 continue
             if before:
                 self._writer.remove_files([before.id])
-            counts["changed" if before else "added"] += 1
-            self._add(file, data, digest, encoder)
-        gone = [row.id for path, row in known.items() if self._is_gone(path)]
+            readable = self._add(file, data, digest, encoder)
+            if before or readable:
+                counts["changed" if before else "added"] += 1
+        if self.problems and not any(counts.values()):
+            worst = self.problems[0]
+            raise InputError(f"nothing could be read: {worst.source}: {worst.reason}")
+        missing = {path: row for path, row in known.items() if _is_missing(path)}
+        gone = [row.id for path, row in missing.items() if self._found.looked_for(path)]
         self._writer.remove_files(gone)
         counts["removed"] = len(gone)
+        if len(missing) > len(gone):
+            stale = next(row.source for row in missing.values() if row.id not in gone)
+            logger.warning(
+                "%d indexed files are no longer there (%s): semsearch remove takes them out", len(missing) - len(gone), stale
+            )
         if progress:
             progress("reading", len(self._found.files), len(self._found.files))
         return counts
-
-    def _is_gone(self, path: Path) -> bool:
-        """Whether a file is no longer there, and not only no longer named: those are kept."""
-        # Not Path.is_file, which raises where it may not look.
-        return self._found.looked_for(path) and not os.path.isfile(path)  # noqa: PTH113
 
     def _load_bytes(self, file: SourceFile) -> tuple[bytes | InputError, bytes]:
         """The bytes of a file, or what is wrong with it, and what it is known by."""
@@ -314,12 +335,14 @@ class _Builder:
             return error, hashlib.sha256(str(error).encode()).digest()
         return data, hashlib.sha256(data).digest()
 
-    def _add(self, file: SourceFile, data: bytes | InputError, digest: bytes, encoder: Encoder) -> None:
+    def _add(self, file: SourceFile, data: bytes | InputError, digest: bytes, encoder: Encoder) -> int:
+        """Add a file with what can be read of it; how many articles that is."""
         if isinstance(data, InputError):
             items: Iterable[Any] = [Problem(file.source, str(data))]
         else:
             items = self._articles.read(file, data)
         problems: list[Problem] = []
+        articles = 0
         row = self._writer.add_file(self._writer.stored_path(file.path), file.source, digest)
         for item in items:
             if isinstance(item, Problem):
@@ -336,8 +359,10 @@ class _Builder:
                 for passage in passages
             ]
             self._writer.add_article(row, item.source.removeprefix(file.source), item, hashed)
+            articles += 1
         self._writer.set_problems(row, problems)
         self.problems += problems
+        return articles
 
     def _encode(self, encoder: Encoder, progress: Progress | None) -> int:
         """Give every text that has none its vector; how many there were."""

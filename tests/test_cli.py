@@ -154,10 +154,13 @@ def test_an_empty_question(folder, question: str):
         (("index", "articles", "--index", "articles/aid.md"), "is a file"),
         (("ask", "aid", "articles", "--mode", "psychic"), "psychic"),
         (("index",), "SOURCE"),
+        (("index", "bad"), "nothing could be read: bad/binary.md: binary file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(folder, arguments, message):
     (folder.parent / "empty").mkdir()
+    (folder.parent / "bad").mkdir()
+    (folder.parent / "bad" / "binary.md").write_bytes(bytes(range(256)))
     before = sorted(path.name for path in folder.rglob("*"))
     assert message in fails(*arguments)
     assert sorted(path.name for path in folder.rglob("*")) == before
@@ -208,11 +211,11 @@ def test_bad_files_are_reported_and_the_rest_is_indexed(bad_folder):
     assert [line.split(":")[0] for line in lines] == ["line 2", "line 3"]
     assert report["articles"] == 6
     assert result.stderr.count("\n") == len(report["problems"]) + 1
-    assert "11 could not be read" in result.stderr
+    assert "11 problems" in result.stderr
     for question, source in (("sword", "articles/j-lines.jsonl#1"), ("charter", "articles/h-folder.md/inside.md")):
         assert json.loads(run("ask", question, "--json").stdout)["hits"][0]["source"] == source
     again = run("index", "articles")
-    assert "11 could not be read" in again.stderr
+    assert "11 problems" in again.stderr
     assert "0 passages encoded" in again.stderr
 
 
@@ -229,10 +232,22 @@ def test_a_file_that_refuses_to_be_read(folder, monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied")
 
+    run("index", "articles")
     monkeypatch.setattr(Path, "read_bytes", refuse)
     result = run("index", "articles")
-    assert "articles/aid.md: cannot be read: Permission denied" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "articles/aid.md: cannot be read: Permission denied; kept as it was indexed" in result.stderr
+    assert result.exit_code == 0
+    assert json.loads(run("status", "--json").stdout)["articles"] == 2
+    assert "nothing could be read: articles/aid.md: cannot be read" in fails("index", "articles", "--index", "other")
+
+
+def test_files_that_are_no_longer_there_and_were_not_asked_about_are_told_of(folder):
+    run("index", "articles")
+    folder.rename(folder.parent / "renamed")
+    result = run("index", "renamed")
+    assert "2 indexed files are no longer there (articles/aid.md): semsearch remove takes them out" in result.stderr
+    assert json.loads(run("remove", "articles", "--json").stdout) == {"removed": 2}
+    assert "no longer there" not in run("index", "renamed").stderr
 
 
 def test_a_model_that_does_not_exist(folder, monkeypatch):

@@ -161,7 +161,7 @@ def test_extraction_that_fails_leaves_the_whole_text(monkeypatch):
     page = html.read("<title>T</title><body><p>one\ntwo<p>three<script>hidden</script><br>four</body>")
     assert (page.title, [(block.text, block.line) for block in page.blocks]) == (
         "T",
-        [("one two", 1), ("three", 2), ("four", 2)],
+        [("one two", 1), ("three four", 2)],
     )
 
 
@@ -246,3 +246,40 @@ def test_any_markup_is_read_or_refused(page):
         assert block.text.strip() == block.text != ""
         assert 1 <= block.line <= 1 + page.count("\n")
     html.plain_text(page)
+
+
+SECTIONS = "".join(
+    f'<section id="{name}"><h2>{name.title()}</h2><p>All that can be said about {name} is said in this paragraph.</p>'
+    "<dl><dt>Open</dt>\n<dd>Opens a file that exists.</dd><dt>Close</dt><dd><p>Closes it again.</p></dd></dl></section>"
+    for name in ("menus", "editing", "search", "shell", "completions")
+)
+
+
+@pytest.mark.parametrize("frame", ["<main>{}</main>", '<div role="main">{}</div>', "<article>{}</article>", "{}"])
+def test_no_section_of_a_page_is_lost(frame: str):
+    links = '<nav><a href="/">Home</a></nav><div class="sidebar"><ul><li><a href="/a">Elsewhere</a></li></ul></div>'
+    page = html.read(f"<title>Manual</title><body>{links}{frame.format('<h1>Manual</h1>' + SECTIONS)}<footer>Imprint</footer>")
+    text = "\n".join(block.text for block in page.blocks)
+    for name in ("menus", "editing", "search", "shell", "completions"):
+        assert f"said about {name} is" in text
+    assert text.count("- Open: Opens a file that exists.") == 5
+    assert "Imprint" not in text
+    assert "Home" not in text
+    assert [block.text for block in page.blocks if block.kind == "heading"][-5:] == [
+        "Menus", "Editing", "Search", "Shell", "Completions",
+    ]  # fmt: skip
+
+
+def test_a_short_page_keeps_its_blocks_and_hides_what_is_hidden():
+    page = html.read(
+        "<header><h1>Big news</h1></header><article><p>One thing happened.</p><p hidden>secret</p>"
+        '<p style="display: none">secret</p><ol><li>x one</li><li>y two</li></ol><h2>Prices¶</h2>'
+        "<table><tr><th>Name</th><th>Price</th></tr><tr><td>Tea</td><td>3</td></tr></table></article>"
+    )
+    assert [(block.kind, block.text) for block in page.blocks if block.text != "Big news"] == [
+        ("paragraph", "One thing happened."),
+        ("item", "1. x one"),
+        ("item", "2. y two"),
+        ("heading", "Prices"),
+        ("table", "Name | Price\nTea | 3"),
+    ]

@@ -21,7 +21,7 @@ from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
 
-__all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "find", "load", "read"]
+__all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable", "find", "load", "read"]
 
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""
@@ -31,10 +31,15 @@ _FOOTER_WORDS = 12
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", ":")
 
 
+class Unreadable(InputError):
+    """A file that is there but could not be read this time: permissions, a device that is away."""
+
+
 def load(file: SourceFile) -> bytes:
     """The bytes of a file.
 
-    :raises InputError: if it cannot be read, is empty, or is too large for one article.
+    :raises Unreadable: if the system does not let it be read.
+    :raises InputError: if it is empty, or too large for one article.
     """
     try:
         size = file.path.stat().st_size
@@ -44,7 +49,7 @@ def load(file: SourceFile) -> bytes:
             )
         data = file.path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}") from error
+        raise Unreadable(f"cannot be read: {error.strerror or error}") from error
     if not data.strip():
         raise InputError("empty file")
     return data

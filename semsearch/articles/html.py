@@ -1,5 +1,8 @@
 """HTML to blocks: trafilatura finds the article's body, lxml parses.
 
+trafilatura is right about most pages of news, and now and then keeps a fraction of a page, or makes one line of it. What it
+gives is compared with the page's own blocks (`outline`), and these are taken where it lost too much.
+
 Offsets count in the extracted text, the blocks joined by a blank line; lines count in the file.
 
 Deliberately not here: decoding, metadata under common names (`metadata`).
@@ -12,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from semsearch.articles.outline import HIDDEN, Piece, Walker, letters, squeeze
 from semsearch.errors import InputError
 from semsearch.records import Block, BlockKind, Run
 
@@ -30,7 +34,14 @@ _TEXT_TAGS = frozenset(
     | {"pre", "section", "td", "th"}
 )
 _LINE_TAGS = (_TEXT_TAGS - {"td", "th"}) | {"br", "hr", "summary", "tr"}
+_KEPT_OF_MARKED = 0.95
+_KEPT = 0.85
+"""Least part of a page's own text that trafilatura must keep: a page that marks its main part has less around it. It takes a
+section with the id "menus" for navigation, for instance."""
 _SILENT_TAGS = ("script", "style", "template", "noscript", "svg")
+
+
+_PERMALINK = re.compile(r"\s*[¶🔗]\s*\Z")
 
 
 class Page(NamedTuple):
@@ -46,28 +57,46 @@ def read(text: str) -> Page:
 
     :raises InputError: if the page has no text.
     """
-    tree = _parse(text)
-    if tree is None:
+    tree, own_tree = _parse(text), _parse(text)
+    if tree is None or own_tree is None:
         raise InputError("no text in this HTML page")
-    finder = _LineFinder(tree)
+    own = Walker(own_tree)
     metadata: dict[str, Any] = _meta_tags(tree)
-    title = metadata.pop("title", "")
+    title = squeeze(metadata.pop("title", ""))
     # trafilatura takes care of scripts, and reads metadata from some.
-    for element in tree.xpath("//template|//style|//svg"):
-        element.drop_tree()
+    for element in tree.xpath(f"//template|//style|//svg|{HIDDEN}"):
+        if element.getparent() is not None:
+            element.drop_tree()
     document = _extract(tree)
     if document is not None:
         found = document.as_dict()
         metadata |= {key: found[key] for key in ("date", "author", "url") if found.get(key) and key not in metadata}
         if found.get("tags") and "keywords" not in metadata:
             metadata["tags"] = ", ".join(found["tags"])
-        title = found.get("title") or title
+        title = title or squeeze(found.get("title") or "")
     pieces = list(_pieces(document.body)) if document is not None and document.body is not None else []
+    if _lost_too_much(pieces, own):
+        pieces = own.pieces
     if not any(kind != "heading" for kind, _, _ in pieces):
         pieces = [("paragraph", 0, part) for part in plain_text(text).split("\n") if part]
     if not pieces:
         raise InputError("no text in this HTML page")
-    return Page(_squeeze(title), metadata, list(_to_blocks(pieces, finder)))
+    pieces = [(kind, level, _PERMALINK.sub("", text) if level else text) for kind, level, text in pieces]
+    return Page(_top_heading(pieces) or title, metadata, list(_to_blocks(pieces, _LineFinder(own_tree))))
+
+
+def _lost_too_much(found: list[Piece], own: Walker) -> bool:
+    """Whether blocks that were found in a page are much less than its own, or all of them run together."""
+    kept = sum(letters(text) for _, _, text in found)
+    there = sum(letters(text) for _, _, text in own.pieces)
+    collapsed = sum(kind != "heading" for kind, _, _ in found) <= 1 and len(own.pieces) > len(found)
+    return collapsed or kept < (_KEPT_OF_MARKED if own.marked else _KEPT) * there
+
+
+def _top_heading(pieces: list[Piece]) -> str:
+    """The only heading of the first level, if there is one."""
+    tops = [text for _, level, text in pieces if level == 1]
+    return tops[0] if len(tops) == 1 else ""
 
 
 def plain_text(text: str) -> str:
@@ -87,7 +116,7 @@ def plain_text(text: str) -> str:
             parts.append("\0")
         parts.append((element.text if event == "start" else element.tail) or "")
     # A line end in the source is only white space; NUL is in no HTML text.
-    lines = (_squeeze(line) for line in "".join(parts).split("\0"))
+    lines = (squeeze(line) for line in "".join(parts).split("\0"))
     return "\n".join(line for line in lines if line)
 
 
@@ -140,10 +169,7 @@ def _meta_tags(tree: HtmlElement) -> dict[str, Any]:
     return found | ({"title": title} if title else {})
 
 
-_Piece = tuple[BlockKind, int, str]
-
-
-def _pieces(body: Any) -> Iterator[_Piece]:
+def _pieces(body: Any) -> Iterator[Piece]:
     """Kind, heading level and text of each block in trafilatura's tree."""
     for element in body:
         match element.tag:
@@ -151,11 +177,7 @@ def _pieces(body: Any) -> Iterator[_Piece]:
                 level = (element.get("rend") or "h2")[1:]
                 yield from _piece("heading", element, int(level) if level.isdigit() else 2)
             case "list":
-                ordered = element.get("rend") == "ol"
-                for number, item in enumerate(element.iterfind("item"), 1):
-                    text = _text(item)
-                    if text:
-                        yield "item", 0, (f"{number}. " if ordered else "- ") + text
+                yield from _items(element)
             case "table":
                 rows = (" | ".join(_text(cell) for cell in row) for row in element.iter("row"))
                 table = "\n".join(row.strip(" |") for row in rows if row.strip(" |"))
@@ -175,7 +197,24 @@ def _pieces(body: Any) -> Iterator[_Piece]:
         yield from _piece_text("paragraph", element.tail)
 
 
-def _piece(kind: BlockKind, element: Any, level: int = 0) -> Iterator[_Piece]:
+def _items(element: Any) -> Iterator[Piece]:
+    """The items of a list; a term and its definition are one."""
+    ordered = element.get("rend") == "ol"
+    term = ""
+    for number, item in enumerate(element.iterfind("item"), 1):
+        text = _text(item)
+        if (item.get("rend") or "").startswith("dt"):
+            if term:
+                yield "item", 0, f"- {term}"
+            term = text
+        elif text:
+            yield "item", 0, (f"{number}. " if ordered else "- ") + (f"{term}: " if term else "") + text
+            term = ""
+    if term:
+        yield "item", 0, f"- {term}"
+
+
+def _piece(kind: BlockKind, element: Any, level: int = 0) -> Iterator[Piece]:
     text = _text(element)
     if text:
         yield kind, level, text
@@ -190,15 +229,15 @@ def _text(element: Any) -> str:
         if part.tag in ("cell", "item", "lb", "list", "p", "row", "table"):
             parts.append(" ")
         parts.append((part.text if event == "start" else part.tail if part is not element else "") or "")
-    return _squeeze("".join(parts))
+    return squeeze("".join(parts))
 
 
-def _piece_text(kind: BlockKind, text: str | None) -> Iterator[_Piece]:
+def _piece_text(kind: BlockKind, text: str | None) -> Iterator[Piece]:
     if text and text.strip():
-        yield kind, 0, _squeeze(text)
+        yield kind, 0, squeeze(text)
 
 
-def _to_blocks(pieces: list[_Piece], finder: _LineFinder) -> Iterator[Block]:
+def _to_blocks(pieces: list[Piece], finder: _LineFinder) -> Iterator[Block]:
     at = 0
     for kind, level, text in pieces:
         yield Block(kind, text, finder.line_of(text), (Run(0, len(text), at, at + len(text)),), level)
@@ -248,7 +287,3 @@ def _leading(element: HtmlElement, limit: int = 60) -> Iterator[str]:
 
 def _letters(text: str, limit: int = 40) -> str:
     return re.sub(r"\W+", "", text)[:limit]
-
-
-def _squeeze(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()

@@ -188,10 +188,11 @@ class _Draft:
             yield 0, len(self._sentences)
             return
         self._cut_long_sentences(room, count)
-        lengths = count([self.text[start:end] for start, end in self._sentences])
+        # From one sentence's end to the next's: a list item's marker belongs to the text and to no sentence.
+        reaches = list(zip([0, *(end for _, end in self._sentences)], (end for _, end in self._sentences), strict=False))
+        lengths = count([self.text[start:end] for start, end in reaches])
         weights = [
-            max(length, -(-(end - start) // CHARACTERS_PER_TOKEN))
-            for length, (start, end) in zip(lengths, self._sentences, strict=True)
+            max(length, -(-(end - start) // CHARACTERS_PER_TOKEN)) for length, (start, end) in zip(lengths, reaches, strict=True)
         ]
         target = sum(weights) / max(1, -(-sum(weights) // room))
         first = filled = 0

@@ -1,0 +1,176 @@
+"""The blocks of an HTML page as they stand, for pages of which the finder of article bodies keeps too little.
+
+What is no text of the page goes (scripts, navigation, hidden parts), and outside a marked main part so does what is mostly
+links. Depth costs no recursion.
+
+Deliberately not here: choosing between this and trafilatura (`html`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from semsearch.records import BlockKind
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+__all__ = ["HIDDEN", "Piece", "Walker", "letters", "squeeze"]
+
+Piece = tuple[BlockKind, int, str]
+"""Kind, heading level (0 for all else) and text of a block."""
+
+HIDDEN = "//*[@hidden]|//*[contains(translate(@style, ' ', ''), 'display:none')]"
+"""XPath of what a page keeps from its readers."""
+_NO_TEXT = (
+    "//script|//style|//template|//noscript|//svg|//head|//nav|//aside|//footer|//form|//button|//iframe|//comment()"
+    "|//header[not(ancestor::main or ancestor::article or descendant::h1)]|//*[@role='navigation']"
+    f"|//a[contains(@class, 'headerlink')]|{HIDDEN}"
+)
+_MAIN = ("//main", "//*[@role='main']", "//article")
+_BLOCKS = frozenset(
+    {
+        "address",
+        "article",
+        "blockquote",
+        "body",
+        "caption",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+    }
+    | {"h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tr", "ul"}
+)
+_KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "blockquote": "quote", "pre": "code"}
+_IN_LAYOUT = ".//p|.//div|.//table|.//h1|.//h2|.//h3|.//ul|.//ol"
+_MOSTLY_LINKS = 0.6
+
+
+def _main_part(tree: HtmlElement) -> tuple[HtmlElement, bool]:
+    """The part of a page that its marks call the main one, and whether there is just one such; else all of the page."""
+    for path in _MAIN:
+        found = tree.xpath(path)
+        if len(found) == 1 and letters(found[0].text_content()):
+            return found[0], True
+    return tree, False
+
+
+def letters(text: str) -> int:
+    """How many letters and digits a text has."""
+    return len(re.sub(r"[\W_]+", "", text))
+
+
+def squeeze(text: str) -> str:
+    """The text with each stretch of white space as one space."""
+    return re.sub(r"\s+", " ", text).strip()
+
+
+class Walker:
+    """Goes through a tree once and gathers its blocks in ``pieces``. The tree loses what is no text.
+
+    ``marked``: whether the page marks its main part, outside of which nothing was gathered.
+    """
+
+    def __init__(self, tree: HtmlElement) -> None:
+        for element in tree.xpath(_NO_TEXT):
+            if element.getparent() is not None:
+                element.drop_tree()
+        root, self.marked = _main_part(tree)
+        self.pieces: list[Piece] = []
+        self._kinds: list[BlockKind] = []
+        self._numbers: list[int] = []
+        self._rows: list[str] | None = None
+        self._parts: list[str] = []
+        self._marker = ""
+        self._term = False
+        self._links = self._linked = 0
+        self._walk(root)
+
+    def _walk(self, root: HtmlElement) -> None:
+        from lxml.etree import iterwalk
+
+        for event, element in iterwalk(root, events=("start", "end")):
+            if event == "start":
+                self._enter(element)
+                self._add(element.text)
+            else:
+                self._leave(element)
+                if element is not root:
+                    self._add(element.tail)
+        self._flush()
+
+    def _enter(self, element: Any) -> None:
+        tag = element.tag
+        if tag == "a":
+            self._links += 1
+        elif tag == "br":
+            self._parts.append("\n" if "code" in self._kinds else " ")
+        elif tag == "table" and self._rows is None and not element.xpath(_IN_LAYOUT):
+            self._flush()
+            self._rows = []
+        elif tag in _BLOCKS and self._rows is None and not (tag == "dd" and self._term):
+            self._flush()
+        if tag in ("ol", "ul"):
+            self._numbers.append(0 if tag == "ol" else -1)
+        elif tag == "li":
+            self._number()
+        elif tag == "dt":
+            self._marker = "- "
+        if tag in _KINDS:
+            self._kinds.append(_KINDS[tag])
+
+    def _number(self) -> None:
+        if self._numbers and self._numbers[-1] >= 0:
+            self._numbers[-1] += 1
+            self._marker = f"{self._numbers[-1]}. "
+        else:
+            self._marker = "- "
+
+    def _leave(self, element: Any) -> None:
+        tag = element.tag
+        if tag == "a":
+            self._links -= 1
+        elif tag in ("td", "th"):
+            self._parts.append(" | ")
+        elif tag == "dt":
+            # The definition follows in the same block.
+            self._parts.append(": ")
+            self._term = True
+        elif self._rows is not None and tag in ("tr", "caption"):
+            self._rows.append(squeeze("".join(self._parts)).strip("| "))
+            self._parts = []
+        elif tag == "table" and self._rows is not None:
+            table = "\n".join(row for row in self._rows if row)
+            self._rows = None
+            if table:
+                self.pieces.append(("table", 0, table))
+        elif tag in _BLOCKS and self._rows is None:
+            self._flush(int(tag[1]) if tag[0] == "h" and tag[1:].isdigit() else 0)
+        if tag in ("ol", "ul") and self._numbers:
+            self._numbers.pop()
+        if tag in _KINDS and self._kinds:
+            self._kinds.pop()
+
+    def _add(self, text: str | None) -> None:
+        if text:
+            self._parts.append(text)
+            self._linked += letters(text) if self._links else 0
+
+    def _flush(self, level: int = 0) -> None:
+        """What was gathered becomes a block."""
+        joined = "".join(self._parts)
+        linked, self._parts, self._linked, self._term = self._linked, [], 0, False
+        kind: BlockKind = "heading" if level else self._kinds[-1] if self._kinds else "paragraph"
+        text = joined.strip("\n").rstrip() if kind == "code" else squeeze(joined).strip("| ")
+        if not text.strip() or not (self.marked or level or linked <= _MOSTLY_LINKS * letters(text)):
+            return
+        if kind == "item":
+            text, self._marker = self._marker + text.removesuffix(":"), ""
+        self.pieces.append((kind, level, text))
