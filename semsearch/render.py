@@ -56,8 +56,8 @@ def safe_json(document: str) -> str:
 
 
 def trail(hit: Hit) -> str:
-    """Title and headings of a hit on one line."""
-    return safe_line(" › ".join(part for part in (hit.title, hit.heading) if part))
+    """Title and headings of a hit on one line; its source, where it has neither."""
+    return safe_line(" › ".join(part for part in (hit.title, hit.heading) if part) or hit.source)
 
 
 def place(hit: Hit) -> str:
