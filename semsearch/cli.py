@@ -38,9 +38,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class _Reporting(click.Group):
     """Turns our errors into one line on stderr and exit code 2."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _fail(error.format_message())
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            command = f" {ctx.invoked_subcommand}" if ctx.invoked_subcommand else ""
+            _fail(f"{error.format_message().rstrip('.')}: see semsearch{command} --help")
         except SemsearchError as error:
             _fail(str(error))
         except KeyboardInterrupt:
@@ -107,7 +118,7 @@ def index(sources: Sequence[str], path: str, model: str | None, fresh: bool, as_
         report = built.report
         assert report is not None
         if as_json:
-            click.echo(json.dumps(asdict(report), ensure_ascii=False))
+            _print_json(asdict(report))
         else:
             click.echo(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
 
@@ -149,7 +160,7 @@ def status(path: str, as_json: bool) -> None:
     with Index.open(path) as opened:
         facts = opened.status()
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        _print_json(facts)
     else:
         for key, value in facts.items():
             click.echo(f"{key:<12} {value:,}" if isinstance(value, int) else f"{key:<12} {value}")
@@ -210,6 +221,12 @@ def _tell(report: BuildReport) -> None:
     count = len(report.problems)
     trouble = f"; {count:,} problem{'s' if count > 1 else ''}" if count else ""
     note(f"files: {', '.join(changes)}; {report.encoded:,} passages encoded in {report.seconds:.1f} s{trouble}")
+
+
+def _print_json(value: Any) -> None:
+    from semsearch.render import safe_json
+
+    click.echo(safe_json(json.dumps(value, ensure_ascii=False)))
 
 
 def _print(results: Results) -> None:

@@ -269,7 +269,7 @@ class _Builder:
         stored = self._writer.fingerprint
         if stored is not None and not stored.same_vectors(encoder.fingerprint):
             raise ModelMismatch(
-                f"the index was built with {stored.model!r}, not {encoder.fingerprint.model!r}: "
+                f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
                 "add --fresh to build it anew from these sources, or give another --index"
             )
         counts = self._read(encoder, progress)
@@ -409,8 +409,8 @@ def build(
     :param sources: a file, folder or glob pattern, or several.
     :param path: the index directory; made if it is not there.
     :param model: the bundled model's name, the folder of a sentence-transformers model, or a name on the Hugging Face hub;
-        None for the one that the index has, or the default.
-    :param fresh: forget what the index held.
+        None for the one that the index has, or the default where it is new or ``fresh``.
+    :param fresh: forget what the index held, its model included.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.

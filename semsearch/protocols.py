@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float32]
 
-__all__ = ["Encoded", "Encoder", "Fingerprint", "PassageText", "Progress"]
+CONTEXT_SHARE = 4
+"""Title and headings may take up to one part in this many of the tokens that a model takes; the passage has the rest."""
+
+__all__ = ["CONTEXT_SHARE", "Encoded", "Encoder", "Fingerprint", "PassageText", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Encoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """What computes, for `status`: ``onnxruntime``, ``openvino bf16``..."""
+        """What encodes passages: ``onnxruntime``, ``openvino bf16``..."""
         ...
 
     @property

@@ -186,6 +186,15 @@ def test_a_model_that_the_fast_path_cannot_express_runs_in_sentence_transformers
     assert (again.encode_queries(texts) * used.encode_queries(texts)).sum(axis=1).min() >= 0.99999
 
 
+def test_the_slow_way_shortens_a_long_context_too(make_model):
+    folder, _ = make_model("tiny-context", dense=True, seed=8)
+    used = encoder.load(str(folder))
+    assert isinstance(used, ReferenceEncoder)
+    title = "Extraordinary deliberations concerning procedure " * 80
+    vectors, _ = encode(used, [passage("Gold was found.", title), passage("The ship sank at night in a storm.", title)])
+    assert float(vectors[0] @ vectors[1]) < 0.999
+
+
 def test_the_engine_for_accelerators_gives_the_same_vectors(make_model):
     folder, _ = make_model("tiny-torch")
     used = encoder.load(str(folder))
@@ -213,8 +222,24 @@ def test_the_index_names_its_model_and_a_changed_one_is_refused(make_model, tmp_
     settings = folder / "1_Pooling" / "config.json"
     settings.write_text(settings.read_text(encoding="utf-8").replace("mean", "max"), encoding="utf-8")
     shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(ModelMismatch, match="semsearch index"):
+    with pytest.raises(ModelMismatch, match=r"semsearch index SOURCE\.\.\. --fresh --model"):
         encoder.load_for(before)
+    assert encoder.load(str(folder)).fingerprint.pooling == "max"
+    with pytest.raises(ModelMismatch):
+        encoder.load_for(before)
+
+
+def test_an_export_is_shared_by_copies_of_a_model_and_each_keeps_its_name(make_model, tmp_path, monkeypatch):
+    folder, _ = make_model("tiny-copied", seed=7)
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(folder, tmp_path / "copy")
+    first, second = encoder.load(str(folder)), encoder.load(str(tmp_path / "copy"))
+    assert second.fingerprint.model == str(tmp_path / "copy")
+    assert first.fingerprint.same_vectors(second.fingerprint)
+    shutil.rmtree(tmp_path / "copy")
+    again = encoder.load_for(second.fingerprint)
+    assert again.fingerprint == second.fingerprint
+    assert len(encode(again, [passage("Nothing but the export is needed.")])[1]) == 1
 
 
 def test_a_bundled_model_with_other_weights_is_refused(monkeypatch):

@@ -113,3 +113,26 @@ built.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) > 50
+
+
+ON_ONE_ARTICLE = [
+    ("what aid did Russia offer", "humanitarian aid"),
+    ("how many flu vaccines", "1.5 million"),
+    ("how much money for energy", "$4 billion"),
+    ("what did the UN meeting lead Maduro to say of Trump", "disgust"),
+    pytest.param("what present did Putin get", "replica", marks=pytest.mark.xfail(strict=True, reason="dense arm: rank 8 of 8")),
+    pytest.param(
+        "what did the military specialists come for",
+        "service equipment",
+        marks=pytest.mark.xfail(strict=True, reason="dense arm: rank 2; the words alone would find it"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "words"), ON_ONE_ARTICLE)
+def test_questions_on_one_article_as_it_was_published(data_folder: Path, tmp_path: Path, bundled, question: str, words: str):
+    published = data_folder.parent / "seeds"
+    if not published.is_dir():
+        pytest.skip("the article as published is not beside the collections of SEMSEARCH_DATA")
+    with semsearch.build(published, tmp_path / "index", encoder=bundled) as index:
+        assert words in index.search(question, k=1)[0].text

@@ -75,7 +75,7 @@ def read(file: SourceFile, data: bytes) -> Iterator[Article | Problem]:
 def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
     for record in jsonl.records(content):
         if not isinstance(record, jsonl.Record):
-            yield Problem(file.source, str(record[1]))
+            yield Problem(file.source, str(record))
             continue
         body = record.text if record.text.strip() else record.title
         blocks = tuple(Block(block.kind, block.text, record.line, block.runs) for block in text.paragraphs(body))

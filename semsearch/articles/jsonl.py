@@ -27,8 +27,8 @@ class Record(NamedTuple):
     metadata: dict[str, Any]
 
 
-def records(text: str) -> Iterator[Record | tuple[int, InputError]]:
-    """The records of a file, or for a line that is none its number and what is wrong with it. Blank lines are passed over."""
+def records(text: str) -> Iterator[Record | InputError]:
+    """The records of a file, or for a line that is none what is wrong with it. Blank lines are passed over."""
     # Not splitlines(): a JSON string may hold U+2028 and the like unescaped.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -36,7 +36,7 @@ def records(text: str) -> Iterator[Record | tuple[int, InputError]]:
         try:
             yield _record(number, line)
         except InputError as error:
-            yield number, error
+            yield error
 
 
 def _record(number: int, line: str) -> Record:

@@ -8,6 +8,7 @@ Invariant: whichever engine computes, the vectors are those of `SentenceTransfor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from semsearch.encoder.export import Export, cache_folder, ensure, opened
@@ -40,19 +41,22 @@ def load_for(fingerprint: Fingerprint) -> Encoder:
     :raises ModelUnavailable: if it is no longer there.
     """
     export = opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
-    files = None
-    if export is None or not export.fast:
-        files = locate(fingerprint.model)
-        if (files.weights, files.tokenizer, files.config) != (
-            fingerprint.weights,
-            fingerprint.tokenizer,
-            fingerprint.config,
-        ):
-            raise _mismatch(fingerprint)
-        export = ensure(files, _agrees)
+    if export is None:
+        export = ensure(_same_files(fingerprint), _agrees)
     if not export.fingerprint.same_vectors(fingerprint):
         raise _mismatch(fingerprint)
-    return _encoder(export, files)
+    return _encoder(replace(export, fingerprint=fingerprint), None)
+
+
+def _same_files(fingerprint: Fingerprint) -> ModelFiles:
+    """The model of a fingerprint, as it lies on this machine now.
+
+    :raises ModelMismatch: if it is another.
+    """
+    files = locate(fingerprint.model)
+    if (files.weights, files.tokenizer, files.config) != (fingerprint.weights, fingerprint.tokenizer, fingerprint.config):
+        raise _mismatch(fingerprint)
+    return files
 
 
 _SAMPLE = [
@@ -74,20 +78,23 @@ def _agrees(export: Export, model: SentenceTransformer) -> bool:
 
 def _mismatch(fingerprint: Fingerprint) -> ModelMismatch:
     return ModelMismatch(
-        f"the model {fingerprint.model!r} is not the one that the index was built with: "
-        f"run semsearch index again with your SOURCE and --model {fingerprint.model}"
+        f"the model {fingerprint.model!r} has changed since the index was built: "
+        f"run semsearch index SOURCE... --fresh --model {fingerprint.model}"
     )
 
 
 def _encoder(export: Export, files: ModelFiles | None) -> Encoder:
+    def needed() -> ModelFiles:
+        return files or _same_files(export.fingerprint)
+
     if not export.fast:
         from semsearch.encoder.reference import ReferenceEncoder
 
-        return ReferenceEncoder(files or locate(export.fingerprint.model), export.fingerprint)
+        return ReferenceEncoder(needed(), export.fingerprint)
     from semsearch.encoder.engines import BulkEngine, OnnxRuntime, bulk_engine
     from semsearch.encoder.fast import FastEncoder
 
     def bulk(single: OnnxRuntime) -> BulkEngine:
-        return bulk_engine(export, files or locate(export.fingerprint.model), single)
+        return bulk_engine(export, needed, single)
 
     return FastEncoder(export, bulk)

@@ -190,11 +190,14 @@ def accelerator() -> str | None:
     return None
 
 
-def bulk_engine(export: Export, files: ModelFiles, single: OnnxRuntime) -> BulkEngine:
-    """The fastest engine here for many passages; ``single`` where there is none but that for questions."""
+def bulk_engine(export: Export, files: Callable[[], ModelFiles], single: OnnxRuntime) -> BulkEngine:
+    """The fastest engine here for many passages; ``single`` where there is none but that for questions.
+
+    :param files: finds the model itself, which only torch needs.
+    """
     device = accelerator()
     if device:
-        return Torch(load_reference(files, device), device, export.inputs)
+        return Torch(load_reference(files(), device), device, export.inputs)
     try:
         return OpenVino(export)
     except (ImportError, RuntimeError):  # not installed; no plugin for this processor

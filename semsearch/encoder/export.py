@@ -102,6 +102,12 @@ def ensure(files: ModelFiles, agrees: Agrees) -> Export:
     :param agrees: compares an export with the model in sentence-transformers; one that does not agree is not used.
     :raises ModelUnavailable: if sentence-transformers cannot load the model.
     """
+    export = _ensure(files, agrees)
+    # The same files may have been exported under another name.
+    return replace(export, fingerprint=replace(export.fingerprint, model=files.name))
+
+
+def _ensure(files: ModelFiles, agrees: Agrees) -> Export:
     export = opened(files.weights, files.tokenizer, files.config)
     if export is not None:
         return export

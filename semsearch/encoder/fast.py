@@ -15,7 +15,7 @@ from tokenizers import Encoding, Tokenizer
 
 from semsearch.encoder.engines import Batch, BulkEngine, OnnxRuntime
 from semsearch.encoder.export import Export
-from semsearch.protocols import Encoded, Fingerprint, PassageText
+from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -24,7 +24,7 @@ __all__ = ["FastEncoder"]
 
 logger = logging.getLogger("semsearch")
 
-_CONTEXT_SHARE = 4
+_COUNTED = 512
 
 
 class FastEncoder:
@@ -58,7 +58,12 @@ class FastEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special tokens and without any limit."""
-        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        counts: list[int] = []
+        # Some at a time: an encoding takes a hundred times its text.
+        for first in range(0, len(texts), _COUNTED):
+            encodings = self._tokenizer.encode_batch_fast(list(texts[first : first + _COUNTED]), add_special_tokens=False)
+            counts += map(len, encodings)
+        return counts
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Questions, with the model's query prompt: float32 (n, d), unit rows. Ends beyond the model's limit are cut."""
@@ -101,7 +106,7 @@ class FastEncoder:
     def _prefix(self, context: str) -> str:
         """Document prompt and context, the context shortened to its share of the model's limit."""
         encoding = self._tokenizer.encode(context, add_special_tokens=False) if context else None
-        share = self.passage_tokens // _CONTEXT_SHARE
+        share = self.passage_tokens // CONTEXT_SHARE
         if encoding is not None and len(encoding) > share:
             context = context[: encoding.offsets[share - 1][1]]
         return self.fingerprint.document_prompt + (f"{context} " if context else "")

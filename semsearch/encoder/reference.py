@@ -12,7 +12,7 @@ import numpy as np
 
 from semsearch.encoder.engines import accelerator
 from semsearch.encoder.export import load_reference
-from semsearch.protocols import Encoded, Fingerprint, PassageText
+from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText
 
 if TYPE_CHECKING:
     from semsearch.encoder.model import ModelFiles
@@ -64,7 +64,7 @@ class ReferenceEncoder:
         for first in range(0, len(passages), _CHUNK):
             chunk = passages[first : first + _CHUNK]
             sentences = [text[start:end] for _, text, spans in chunk for start, end in spans]
-            texts = [f"{context} {text}" if context else text for context, text, _ in chunk]
+            texts = [f"{self._shortened(context)} {text}".lstrip() for context, text, _ in chunk]
             vectors = self._documents(texts + sentences)
             sizes = np.cumsum([len(spans) for _, _, spans in chunk])
             yield Encoded(
@@ -72,6 +72,14 @@ class ReferenceEncoder:
                 vectors[: len(chunk)],
                 np.split(vectors[len(chunk) :], sizes[:-1]),
             )
+
+    def _shortened(self, context: str) -> str:
+        """The context, cut to its share of the model's limit."""
+        share = self.passage_tokens // CONTEXT_SHARE
+        while (tokens := self.count_tokens([context])[0]) > share:
+            words = context.split()
+            context = " ".join(words[: min(len(words) - 1, len(words) * share // tokens)])
+        return context
 
     def _documents(self, texts: list[str]) -> Matrix:
         vectors = self._model.encode_document(texts, normalize_embeddings=True, show_progress_bar=False)

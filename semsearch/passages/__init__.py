@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from semsearch.passages.sentences import spans
+from semsearch.protocols import CONTEXT_SHARE
 from semsearch.records import Article, Block, Passage, Run, Sentence, locate
 
 __all__ = ["VERSION", "CountTokens", "context", "cut"]
@@ -29,8 +30,6 @@ SCRAP_WORDS = 12
 """A paragraph of fewer words, or of one line without a sentence end, is a scrap."""
 JOINED_WORDS = 120
 """Scraps are joined up to about this size; a middling news paragraph has 60 words."""
-CONTEXT_SHARE = 4
-"""Title and headings may take up to one part in this many of the tokens that the model takes."""
 CHARACTERS_PER_TOKEN = 12
 """No passage has more characters a token than this: a wall of letters counts as one unknown token for some tokenizers."""
 HEADING_WORDS = 5
@@ -58,7 +57,7 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
     headings = list(dict.fromkeys(group.headings for group in groups))
     room = dict(zip(headings, _room(article, headings, max_tokens, count_tokens), strict=True))
     drafts = [_Draft(group.blocks, language) for group in groups]
-    lengths = count_tokens([draft.text for draft in drafts])
+    lengths = _count_short([draft.text for draft in drafts], max_tokens, count_tokens)
     for group, draft, length in zip(groups, drafts, lengths, strict=True):
         for start, stop in draft.split(room[group.headings], length, count_tokens):
             passages.append(draft.passage(start, stop, group, article))
@@ -190,7 +189,7 @@ class _Draft:
         self._cut_long_sentences(room, count)
         # From one sentence's end to the next's: a list item's marker belongs to the text and to no sentence.
         reaches = list(zip([0, *(end for _, end in self._sentences)], (end for _, end in self._sentences), strict=False))
-        lengths = count([self.text[start:end] for start, end in reaches])
+        lengths = _count_short([self.text[start:end] for start, end in reaches], room, count)
         weights = [
             max(length, -(-(end - start) // CHARACTERS_PER_TOKEN)) for length, (start, end) in zip(lengths, reaches, strict=True)
         ]
@@ -205,7 +204,7 @@ class _Draft:
 
     def _cut_long_sentences(self, room: int, count: CountTokens) -> None:
         """Replace sentences that are too long on their own by pieces that end at white space, or anywhere if there is none."""
-        lengths = count([self.text[start:end] for start, end in self._sentences])
+        lengths = _count_short([self.text[start:end] for start, end in self._sentences], room, count)
         pieces: list[tuple[int, int]] = []
         for (start, end), length in zip(self._sentences, lengths, strict=True):
             weight = max(length, -(-(end - start) // CHARACTERS_PER_TOKEN))
@@ -217,7 +216,7 @@ class _Draft:
         fitting: list[tuple[int, int]] = []
         waiting = [(start, end)]
         while waiting:
-            lengths = count([self.text[start:end] for start, end in waiting])
+            lengths = _count_short([self.text[start:end] for start, end in waiting], room, count)
             halved: list[tuple[int, int]] = []
             for (left, right), length in zip(waiting, lengths, strict=True):
                 if right - left < 2 or (length <= room and right - left <= room * CHARACTERS_PER_TOKEN):
@@ -256,6 +255,13 @@ class _Draft:
         last = max(first + 1, bisect_left(self._run_starts, end))
         source_start, source_end = locate(self._runs[first:last], start, end)
         return source_start, max(source_start, source_end)
+
+
+def _count_short(texts: Sequence[str], room: int, count: CountTokens) -> list[int]:
+    """Tokens of each text; of one that is too long in any case, its characters, for counting takes memory."""
+    limit = room * CHARACTERS_PER_TOKEN
+    counts = iter(count([text for text in texts if len(text) <= limit]))
+    return [next(counts) if len(text) <= limit else len(text) for text in texts]
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:

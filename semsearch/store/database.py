@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ import numpy as np
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew, InputError
 from semsearch.records import INDEX_DATABASE
-from semsearch.vectors import Segment
+from semsearch.vectors import SEGMENT_SUFFIXES, Segment
 
 DATABASE = INDEX_DATABASE
+_SEGMENT_FILE = re.compile(rf"segment-[0-9a-f]{{16}}(?:{'|'.join(map(re.escape, SEGMENT_SUFFIXES))})\Z")
 LOCK = "semsearch.lock"
 FORMAT = 1
 APPLICATION_ID = 0x53454D53  # "SEMS"
@@ -85,7 +87,12 @@ def damaged(folder: Path, reason: str) -> IndexCorrupt:
 
 def is_ours(name: str) -> bool:
     """Whether a file in an index directory is the index's own."""
-    return name.startswith((DATABASE, "segment-")) or name == LOCK
+    return name in {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK} or is_segment_file(name)
+
+
+def is_segment_file(name: str) -> bool:
+    """Whether a name is one that a writer made up for a segment; nothing else is ever removed."""
+    return _SEGMENT_FILE.match(name) is not None
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:

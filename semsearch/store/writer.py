@@ -27,6 +27,7 @@ from semsearch.store.database import (
     connect_to_read,
     connect_to_write,
     is_ours,
+    is_segment_file,
     one,
     open_segments,
     read_meta,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SEGMENT_ROWS", "FileRow", "Writer", "embedding_hash"]
 
-SEGMENT_ROWS = 32_768
-"""Rows in a segment at most: what a writer holds in memory (about 110 MB at 384 dimensions and 5 sentences a passage)."""
+SEGMENT_ROWS = 16_384
+"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 5 sentences a passage about 150 MB, and half a
+GB while it is written."""
 SMALL_SEGMENTS = 8
 """More segments than this that are less than half full are merged, so that a search never visits many files."""
 
@@ -358,11 +360,14 @@ class Writer:
     def _sweep(self) -> None:
         """Remove the files of segments that the database does not list: of unfinished or of old generations."""
         listed = {name for (name,) in self._database.execute("SELECT name FROM segments")}
-        for path in self.folder.glob("segment-*"):
+        for path in self._segment_files():
             if path.name.split(".")[0] not in listed:
                 # Where a reader's file cannot be removed (Windows), a later writer does it.
                 with suppress(OSError):
                     path.unlink()
+
+    def _segment_files(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if is_segment_file(path.name)]
 
     def close(self) -> None:
         """Give up what was not committed, and let others write."""
@@ -383,7 +388,7 @@ class Writer:
     def _unmake(self) -> None:
         """Leave nothing of an index that was never committed."""
         self._database.close()
-        for path in self.folder.glob("segment-*"):
+        for path in self._segment_files():
             path.unlink()
         for suffix in ("-wal", "-shm", ""):
             (self.folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
@@ -392,7 +397,7 @@ class Writer:
 def _prepare(folder: Path) -> None:
     """Make the folder if need be; refuse one that is something else, and write nothing into it."""
     try:
-        str(folder).encode()
+        str(folder.resolve()).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"the name {os.fsencode(folder)!r} is not UTF-8: give another folder with --index") from error
     try:
@@ -422,7 +427,8 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _may_lie_in_index(name: str) -> bool:
-    return is_ours(name) or name.startswith(".") or name.lower().startswith("readme")
+    """Whether an index may be made beside a file of this name: it is the index's own, or tells of it."""
+    return is_ours(name) or name in (".gitignore", ".gitkeep") or name.lower().startswith("readme")
 
 
 def _sync(path: Path) -> tuple[int, str]:
