@@ -27,8 +27,9 @@ layer modules                               what for
 1     ``render``                            hits to text, terminal, HTML
 2     ``store``                             one index directory: SQLite and segments, transactions, the writer's lock
 2     ``results``                           `Results`, what a search gives back
-3     ``index``                             `Index`: build, refresh, search
-4     ``cli``                               parse, call, print
+3     ``builder``                           one run over the sources of an index
+4     ``index``                             `Index`: build, refresh, search
+5     ``cli``                               parse, call, print
 ===== ===================================== ==========================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question

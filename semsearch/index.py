@@ -5,16 +5,13 @@ by the mean of that cosine and the cosine of their best sentence. The sentence v
 the same pass through the model ("late pooling"), so they cost nothing but their place on disk; alone they lifted
 nDCG@10 on questions over mixed Wikipedia passages from 0.874 to 0.910.
 
-Deliberately not here: SQL and files (`store`), how results look (`render`), printing and exit codes (`cli`).
+Deliberately not here: building (`builder`), SQL and files (`store`), how results look (`render`), printing (`cli`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import operator
 import os
-import stat
 import tempfile
 import threading
 import time
@@ -22,18 +19,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
 from semsearch import encoder as encoders
 from semsearch import vectors
+from semsearch._version import __version__
 from semsearch.errors import IndexCorrupt, InputError, ModelMismatch
-from semsearch.protocols import Encoder, PassageText, Progress
-from semsearch.records import BuildReport, Highlight, Hit, Mode, Problem
+from semsearch.protocols import Encoder, Progress
+from semsearch.records import BuildReport, Highlight, Hit, Mode
 from semsearch.results import Results
-from semsearch.store import SEGMENT_ROWS, PassageRow, Reader, Writer, embedding_hash
+from semsearch.store import PassageRow, Reader, Writer
 
 if TYPE_CHECKING:
-    from semsearch.articles import SourceFile
     from semsearch.protocols import Matrix
     from semsearch.vectors import Segment
 
@@ -42,14 +37,11 @@ __all__ = ["Index", "ask", "build", "open", "remove"]
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 PathLike = str | os.PathLike[str]
 
-logger = logging.getLogger("semsearch")
-
 CANDIDATES = 100
 """Passages whose sentences are compared with the question, at least; five times k where that is more."""
 ANSWERABLE = 0.25
 """A best hit below this score is not believed to answer (``benchmarks/README.md`` has scores of right and of wrong answers)."""
 _DECIMALS = 6
-_WINDOW = 8192
 _MAX_K = 10_000
 
 
@@ -99,7 +91,10 @@ class Index:
     ) -> Index:
         """Make an index of articles, or refresh one: see `build`."""
         started = time.perf_counter()
-        builder = _Builder(Path(path), _as_list(sources), fresh)
+        # Not at the top: see the module.
+        from semsearch.builder import Builder
+
+        builder = Builder(Path(path), _as_list(sources), fresh)
         try:
             counts, used = builder.run(model, encoder, progress)
         finally:
@@ -234,163 +229,6 @@ def _hit(rank: int, item: PassageRow, score: float, best: int) -> Hit:
     )
 
 
-def _is_missing(path: Path) -> bool:
-    """Whether a file is not there; one in a folder that cannot be looked into may be."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-
-
-class _Builder:
-    """One run over the sources: read what changed, encode what is new, forget what is gone, commit."""
-
-    def __init__(self, path: Path, sources: list[str], fresh: bool) -> None:
-        # Not at the top: reading articles takes parsers that a search does without.
-        from semsearch import articles, passages
-
-        self._articles, self._passages = articles, passages
-        self._found = articles.find(sources)
-        self.problems: list[Problem] = list(self._found.problems)
-        if not self._found.files:
-            reason = f"; {self.problems[0].source}: {self.problems[0].reason}" if self.problems else ""
-            kinds = " ".join(sorted(articles.SUFFIXES))
-            raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
-        self._writer = Writer(path, fresh=fresh)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def run(self, model: str | None, encoder: Encoder | None, progress: Progress | None) -> tuple[dict[str, int], Encoder]:
-        """Counts for the report, and the encoder that was used."""
-        encoder = encoder or self._load(model)
-        stored = self._writer.fingerprint
-        if stored is not None and not stored.same_vectors(encoder.fingerprint):
-            raise ModelMismatch(
-                f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
-                "add --fresh to build it anew from these sources, or give another --index"
-            )
-        counts = self._read(encoder, progress)
-        encoded = self._encode(encoder, progress)
-        from semsearch import __version__
-
-        self._writer.commit(encoder.fingerprint, __version__, {"passages": str(self._passages.VERSION)})
-        return {**counts, "encoded": encoded}, encoder
-
-    def _load(self, model: str | None) -> Encoder:
-        stored = self._writer.fingerprint
-        if stored is not None and model is None:
-            return encoders.load_for(stored)
-        return encoders.load(model or encoders.DEFAULT_MODEL)
-
-    def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
-        """Bring files, articles and passages up to date; counts of files by what happened to them."""
-        known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._writer.meta.get("passages") == str(self._passages.VERSION)
-        counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
-        for done, file in enumerate(self._found.files):
-            if progress:
-                progress("reading", done, len(self._found.files))
-            before = known.pop(file.path, None)
-            data, digest = self._load_bytes(file)
-            if before and isinstance(data, self._articles.Unreadable):
-                # It may be readable again next time, and its passages need not be encoded again then.
-                self.problems.append(Problem(file.source, f"{data}; kept as it was indexed"))
-                counts["unchanged"] += 1
-                continue
-            if before and before.sha256 == digest and current:
-                counts["unchanged"] += 1
-                self.problems += before.problems
-                if before.source != file.source:
-                    self._writer.relabel(before.id, file.source)
-                continue
-            if before:
-                self._writer.remove_files([before.id])
-            readable = self._add(file, data, digest, encoder)
-            if before or readable:
-                counts["changed" if before else "added"] += 1
-        if self.problems and not any(counts.values()):
-            worst = self.problems[0]
-            raise InputError(f"nothing could be read: {worst.source}: {worst.reason}")
-        missing = {path: row for path, row in known.items() if _is_missing(path)}
-        gone = [row.id for path, row in missing.items() if self._found.looked_for(path)]
-        self._writer.remove_files(gone)
-        counts["removed"] = len(gone)
-        if len(missing) > len(gone):
-            stale = next(row.source for row in missing.values() if row.id not in gone)
-            logger.warning(
-                "%d indexed files are no longer there (%s): semsearch remove takes them out", len(missing) - len(gone), stale
-            )
-        if progress:
-            progress("reading", len(self._found.files), len(self._found.files))
-        return counts
-
-    def _load_bytes(self, file: SourceFile) -> tuple[bytes | InputError, bytes]:
-        """The bytes of a file, or what is wrong with it, and what it is known by."""
-        try:
-            data = self._articles.load(file)
-        except InputError as error:
-            return error, hashlib.sha256(str(error).encode()).digest()
-        return data, hashlib.sha256(data).digest()
-
-    def _add(self, file: SourceFile, data: bytes | InputError, digest: bytes, encoder: Encoder) -> int:
-        """Add a file with what can be read of it; how many articles that is."""
-        if isinstance(data, InputError):
-            items: Iterable[Any] = [Problem(file.source, str(data))]
-        else:
-            items = self._articles.read(file, data)
-        problems: list[Problem] = []
-        articles = 0
-        row = self._writer.add_file(self._writer.stored_path(file.path), file.source, digest)
-        for item in items:
-            if isinstance(item, Problem):
-                problems.append(item)
-                continue
-            passages = self._passages.cut(item, encoder.passage_tokens, encoder.count_tokens)
-            hashed = [
-                (
-                    passage,
-                    embedding_hash(
-                        PassageText(self._passages.context(item.title, passage.headings), passage.text, passage.sentences)
-                    ),
-                )
-                for passage in passages
-            ]
-            self._writer.add_article(row, item.source.removeprefix(file.source), item, hashed)
-            articles += 1
-        self._writer.set_problems(row, problems)
-        self.problems += problems
-        return articles
-
-    def _encode(self, encoder: Encoder, progress: Progress | None) -> int:
-        """Give every text that has none its vector; how many there were."""
-        pending = self._writer.unencoded()
-        dimension = encoder.fingerprint.dimension
-        done = 0
-        for first in range(0, len(pending), SEGMENT_ROWS):
-            segment = pending[first : first + SEGMENT_ROWS]
-            rows = np.empty((len(segment), dimension), np.float32)
-            sentences: list[Matrix] = [np.empty((0, dimension), np.float32)] * len(segment)
-            for start in range(0, len(segment), _WINDOW):
-                texts = [
-                    PassageText(self._passages.context(title, headings), text, spans)
-                    for title, headings, text, spans in self._writer.passage_texts(segment[start : start + _WINDOW])
-                ]
-                for encoded in encoder.encode_passages(texts):
-                    for position, vector, matrix in zip(*encoded, strict=True):
-                        rows[start + position] = vector
-                        sentences[start + position] = matrix
-                    if progress:
-                        progress("encoding", done, len(pending))
-                    done += len(encoded.positions)
-            self._writer.add_vectors(segment, rows, sentences)
-        if progress and pending:
-            progress("encoding", len(pending), len(pending))
-        return len(pending)
-
-
 def build(
     sources: Sources,
     path: PathLike = "index",
@@ -433,8 +271,6 @@ def remove(sources: Sources, path: PathLike = "index") -> int:
     :raises InputError: if there is none, or one of them is not in the index; then nothing is removed.
     :raises IndexMissing: if there is no index.
     """
-    from semsearch import __version__
-
     named = _as_list(sources)
     if not named:
         raise InputError("nothing named to remove: give a file, a folder or a record")

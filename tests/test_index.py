@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import semsearch
+from semsearch import builder
 from semsearch import index as module
 from semsearch.errors import (
     IndexCorrupt,
@@ -378,7 +379,7 @@ def test_refreshing_ends_where_a_fresh_build_does(tmp_path_factory, runs):
     folder = top / "notes"
     write(folder, "always.md", "election")
     with pytest.MonkeyPatch.context() as patch:
-        for place in (writer, module):
+        for place in (writer, builder):
             patch.setattr(place, "SEGMENT_ROWS", 4)
         patch.setattr(writer, "SMALL_SEGMENTS", 2)
         known: set[str] = set()
@@ -414,7 +415,7 @@ def test_segments_merge_and_answers_stay(tmp_path, home, monkeypatch):
 
 def test_many_segments_answer_as_one(notes, home, tmp_path, monkeypatch):
     build(notes, tmp_path / "one")
-    for place in (writer, module):
+    for place in (writer, builder):
         monkeypatch.setattr(place, "SEGMENT_ROWS", 1)
     build(notes, home)
     assert len(segments(home)) == 3 * 4
@@ -443,7 +444,7 @@ def test_an_interrupted_refresh_leaves_the_last_state(notes, home, error, fresh,
     before, files = contents(home), segments(home)
     for number in range(8):
         write(notes, f"new{number}.md", f"gas {'aid ' * number}")
-    monkeypatch.setattr(module, "SEGMENT_ROWS", 2)
+    monkeypatch.setattr(builder, "SEGMENT_ROWS", 2)
     with pytest.raises(type(error)):
         build(notes, home, Failing(error, 4), fresh=fresh)
     assert segments(home) == files
