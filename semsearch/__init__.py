@@ -10,27 +10,38 @@
 
 The map. Data flows one way::
 
-    files -- articles --> Article -- passages --> Passage -- encoder --> vectors --> store
-    question -- encoder --> query vector -- vectors --> rows -- store --> Hit --> Results --> render
+    files -- articles --> Article -- passages --> Passage -- encoder --> vectors, codes of tokens --> store
+                                         |------------------- lexical --> words ---------------------->|
+    question -- encoder, vectors --> near rows --|
+        |------ lexical -----------> rows -------|-- fusion, ranking --> rows -- hits --> Results --> render
 
 A module imports only from layers below its own, and modules of one layer never import each other (a test holds this):
 
-===== ===================================== ==========================================================================
-layer modules                               what for
-===== ===================================== ==========================================================================
-0     ``errors`` ``records`` ``protocols``  the error tree; the frozen values; the seams where something plugs in
-1     ``articles``                          files to `Article`; the only door to the parsers of Markdown, HTML, YAML
-1     ``passages``                          `Article` to `Passage`; pure; the only door to sentencex
-1     ``encoder``                           texts to unit vectors; the only door to sentence-transformers, onnxruntime,
-                                            openvino, tokenizers
-1     ``vectors``                           rows to nearest rows; the only door to faiss
-1     ``render``                            hits to text, terminal, HTML
-2     ``store``                             one index directory: SQLite and segments, transactions, the writer's lock
-2     ``results``                           `Results`, what a search gives back
-3     ``builder``                           one run over the sources of an index
-4     ``index``                             `Index`: build, refresh, search
-5     ``cli``                               parse, call, print
-===== ===================================== ==========================================================================
+===== ======================================== =======================================================================
+layer modules                                  what for
+===== ======================================== =======================================================================
+0     ``errors``                               the error tree
+1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
+1     ``signs``                                vectors of tokens as bits, and how near they are to a question's
+2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
+2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex
+2     ``encoder``                              texts to unit vectors; the only door to sentence-transformers,
+                                               onnxruntime, openvino, tokenizers
+2     ``vectors``                              rows to nearest rows; the only door to faiss
+2     ``lexical``                              rows by the words they have, BM25; the only door to tantivy, py3langid
+2     ``filters``                              conditions on articles; pure
+2     ``fusion``                               what is known of some passages, to one score; pure
+2     ``render``                               hits to text, terminal, HTML
+2     ``metrics``                              rankings to figures, significance; the only door to ir_measures, scipy
+3     ``store``                                one index directory: SQLite, segments, words; the writer's lock
+3     ``ranking``                              a question to ranked rows, out of the candidates of both arms
+3     ``results``                              `Results`, what a search gives back
+4     ``builder``                              one run over the sources of an index
+4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
+5     ``index``                                `Index`: build, refresh, search
+6     ``evaluation``                           a test collection through any search: figures, comparison, report
+7     ``cli``                                  parse, call, print
+===== ======================================== =======================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question
 imports neither torch nor transformers: a model is exported to ONNX once, when articles are indexed. Nothing is downloaded
@@ -58,13 +69,18 @@ from semsearch.errors import (
 )
 
 if TYPE_CHECKING:
+    from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
-    from semsearch.records import BuildReport, Highlight, Hit, Problem
+    from semsearch.records import BuildReport, Context, Explanation, Highlight, Hit, Place, Problem
     from semsearch.results import Results
 
 __all__ = [
     "BuildReport",
+    "Comparison",
+    "Context",
     "EngineError",
+    "Evaluation",
+    "Explanation",
     "Highlight",
     "Hit",
     "Index",
@@ -73,22 +89,27 @@ __all__ = [
     "IndexMissing",
     "IndexTooNew",
     "InputError",
+    "Measurement",
     "MissingExtra",
     "ModelMismatch",
     "ModelUnavailable",
+    "Place",
     "Problem",
     "Results",
     "SemsearchError",
     "__version__",
     "ask",
     "build",
+    "evaluate",
+    "evaluate_search",
     "open",
     "remove",
 ]
 
 _HOMES = {
+    **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),
     **dict.fromkeys(("Index", "ask", "build", "open", "remove"), "semsearch.index"),
-    **dict.fromkeys(("BuildReport", "Highlight", "Hit", "Problem"), "semsearch.records"),
+    **dict.fromkeys(("BuildReport", "Context", "Explanation", "Highlight", "Hit", "Place", "Problem"), "semsearch.records"),
     "Results": "semsearch.results",
 }
 

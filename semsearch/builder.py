@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semsearch import articles, passages
+from semsearch import articles, passages, signs
 from semsearch import encoder as encoders
 from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
@@ -26,7 +26,6 @@ from semsearch.store import SEGMENT_ROWS, Writer, embedding_hash
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
-    from semsearch.protocols import Matrix
 
 __all__ = ["Builder"]
 
@@ -47,9 +46,14 @@ def _is_missing(path: Path) -> bool:
 
 
 class Builder:
-    """One run over the sources: read what changed, encode what is new, forget what is gone, commit."""
+    """One run over the sources: read what changed, encode what is new, forget what is gone, commit.
 
-    def __init__(self, path: Path, sources: list[str], fresh: bool) -> None:
+    :param whole: take each article as one passage, as `passages.whole` does, and not by its paragraphs.
+    """
+
+    def __init__(self, path: Path, sources: list[str], fresh: bool, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
         self._found = articles.find(sources)
         self.problems: list[Problem] = list(self._found.problems)
         if not self._found.files:
@@ -73,7 +77,7 @@ class Builder:
             )
         counts = self._read(encoder, progress)
         encoded = self._encode(encoder, progress)
-        self._writer.commit(encoder.fingerprint, __version__, {"passages": str(passages.VERSION)})
+        self._writer.commit(encoder.fingerprint, __version__, {"passages": self._cutting})
         return {**counts, "encoded": encoded}, encoder
 
     def _load(self, model: str | None) -> Encoder:
@@ -85,7 +89,7 @@ class Builder:
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
         known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._writer.meta.get("passages") == str(passages.VERSION)
+        current = self._writer.meta.get("passages") == self._cutting
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
             if progress:
@@ -145,7 +149,10 @@ class Builder:
             if isinstance(item, Problem):
                 problems.append(item)
                 continue
-            cut = passages.cut(item, encoder.passage_tokens, encoder.count_tokens)
+            if self._whole:
+                item, cut = passages.whole(item)
+            else:
+                cut = passages.cut(item, encoder.passage_tokens, encoder.count_tokens)
             hashed = [
                 (
                     passage,
@@ -167,20 +174,24 @@ class Builder:
         for first in range(0, len(pending), SEGMENT_ROWS):
             segment = pending[first : first + SEGMENT_ROWS]
             rows = np.empty((len(segment), dimension), np.float32)
-            sentences: list[Matrix] = [np.empty((0, dimension), np.float32)] * len(segment)
+            tokens = [np.empty((0, signs.WIDTH), np.uint8)] * len(segment)
+            sentences = [np.empty((0, 2), np.int32)] * len(segment)
             for start in range(0, len(segment), _WINDOW):
                 texts = [
                     PassageText(passages.context(title, headings), text, spans)
                     for title, headings, text, spans in self._writer.passage_texts(segment[start : start + _WINDOW])
                 ]
                 for encoded in encoder.encode_passages(texts):
-                    for position, vector, matrix in zip(*encoded, strict=True):
+                    for position, vector, codes, ranges in zip(*encoded, strict=True):
                         rows[start + position] = vector
-                        sentences[start + position] = matrix
+                        # What is taken whole is ranked by its cosine alone.
+                        if not self._whole:
+                            tokens[start + position] = codes
+                            sentences[start + position] = ranges
                     if progress:
                         progress("encoding", done, len(pending))
                     done += len(encoded.positions)
-            self._writer.add_vectors(segment, rows, sentences)
+            self._writer.add_vectors(segment, rows, tokens, sentences)
         if progress and pending:
             progress("encoding", len(pending), len(pending))
         return len(pending)

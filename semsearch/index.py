@@ -1,11 +1,7 @@
 """`Index`: articles in, ranked passages out.
 
-A question's passages come from the dense arm: the passages nearest to the question by the cosine of their vectors, ranked
-by the mean of that cosine and the cosine of their best sentence. The sentence vectors are pooled from the token vectors of
-the same pass through the model ("late pooling"), so they cost nothing but their place on disk; alone they lifted
-nDCG@10 on questions over mixed Wikipedia passages from 0.874 to 0.910.
-
-Deliberately not here: building (`builder`), SQL and files (`store`), how results look (`render`), printing (`cli`).
+Deliberately not here: building (`builder`), ranking (`ranking`), SQL and files (`store`), how results look (`render`), printing
+(`cli`).
 """
 
 from __future__ import annotations
@@ -16,20 +12,29 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from semsearch import encoder as encoders
-from semsearch import vectors
+from semsearch import filters, vectors
 from semsearch._version import __version__
-from semsearch.errors import IndexCorrupt, InputError, ModelMismatch
+from semsearch.errors import InputError, ModelMismatch
+from semsearch.filters import Where
+from semsearch.hits import Choice, Maker, reranked
 from semsearch.protocols import Encoder, Progress
-from semsearch.records import BuildReport, Highlight, Hit, Mode
+from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
+from semsearch.records import BuildReport, Hit, Mode
 from semsearch.results import Results
-from semsearch.store import PassageRow, Reader, Writer
+from semsearch.store import Allowed, Reader, Writer
 
 if TYPE_CHECKING:
-    from semsearch.protocols import Matrix
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from semsearch.encoder.reranker import Reranker
+    from semsearch.lexical import Lexical
+    from semsearch.protocols import Found
     from semsearch.vectors import Segment
 
 __all__ = ["Index", "ask", "build", "open", "remove"]
@@ -37,11 +42,12 @@ __all__ = ["Index", "ask", "build", "open", "remove"]
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 PathLike = str | os.PathLike[str]
 
-CANDIDATES = 100
-"""Passages whose sentences are compared with the question, at least; five times k where that is more."""
-ANSWERABLE = 0.25
-"""A best hit below this score is not believed to answer (``benchmarks/README.md`` has scores of right and of wrong answers)."""
-_DECIMALS = 6
+ANSWERABLE = 0.095
+"""A question whose best hit has less confidence than this is not believed to be answered (``benchmarks/README.md``)."""
+RERANKED = 50
+"""Candidates that a reranker is given, at least."""
+RERANK_SECONDS = 5.0
+"""On two cores a network of the default model's size reads some 13 candidates a second."""
 _MAX_K = 10_000
 
 
@@ -56,6 +62,7 @@ class Index:
         self._reader = reader
         self._encoder = encoder
         self._encoding = threading.Lock()
+        self._reranking: tuple[str, Reranker] | None = None
         self.report = report
 
     @classmethod
@@ -126,37 +133,89 @@ class Index:
         """Close every handle; searching is over."""
         self._reader.close()
 
-    def search(self, query: str, k: int = 10, *, mode: Mode = "dense") -> Results:
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        fold: bool = True,
+        per_article: int | None = None,
+        explain: bool = False,
+        rerank: str | None = None,
+        rerank_seconds: float = RERANK_SECONDS,
+    ) -> Results:
         """The passages that answer a question best.
 
         :param k: how many, at most; fewer come back where the index has fewer.
-        :raises InputError: if the question is empty, ``k`` is not in 1..10,000, or there is no such mode.
+        :param mode: ``hybrid``: by meaning and by words; ``dense``: by meaning; ``lexical``: by words, without the model. Words
+            in quotation marks must stand in the passage in this order, one behind the other, whatever their endings, if they do
+            in any that ``where`` leaves (not for ``dense``).
+        :param where: only passages of articles that meet these conditions; see `filters.parse`.
+        :param fold: whether copies of a passage, and what is nearly the same, are one hit; see ``hit.duplicates``.
+        :param per_article: hits of one article, at most.
+        :param explain: whether hits have an ``explanation``.
+        :param rerank: the name or folder of a CrossEncoder of sentence-transformers, which then orders the best candidates.
+        :param rerank_seconds: what it may take; candidates that it did not reach follow.
+        :raises InputError: if the question is empty, ``k`` not in 1..10,000, there is no such mode, or a condition has no sense.
         :raises ModelMismatch: if the model is no longer what the index was built with.
-        :raises ModelUnavailable: if the model cannot be found.
+        :raises ModelUnavailable: if a model cannot be found.
         """
-        return self.search_many([query], k, mode=mode)[0]
+        return self.search_many(
+            [query],
+            k,
+            mode=mode,
+            where=where,
+            fold=fold,
+            per_article=per_article,
+            explain=explain,
+            rerank=rerank,
+            rerank_seconds=rerank_seconds,
+        )[0]
 
-    def search_many(self, queries: Sequence[str], k: int = 10, *, mode: Mode = "dense") -> list[Results]:
+    def search_many(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        fold: bool = True,
+        per_article: int | None = None,
+        explain: bool = False,
+        rerank: str | None = None,
+        rerank_seconds: float = RERANK_SECONDS,
+    ) -> list[Results]:
         """`search` for each question, faster than one by one; ``took_ms`` is the mean time of each."""
         if isinstance(queries, str):
             raise InputError("search_many takes a list of questions: use search for one")
+        queries = list(queries)
         cleaned = [check_query(query) for query in queries]
         k = check_k(k)
+        choice = Choice(k, fold, None if per_article is None else check_k(per_article, "per_article"))
         check_mode(mode)
-        segments = self._reader.segments()
+        if not rerank_seconds >= 0:
+            raise InputError(f"rerank_seconds is {rerank_seconds!r}: give seconds, such as {RERANK_SECONDS:g}")
+        conditions = filters.parse(where)
+        reader = self._reader
+        segments, lexical = reader.segments(), self._words(mode)
         if not cleaned:
             return []
-        # An encoder is for one thread at a time.
-        with self._encoding:
-            encoder = self._loaded()
-            started = time.perf_counter()
-            query_vectors = encoder.encode_queries(cleaned)
-        found = vectors.search(segments, query_vectors, max(CANDIDATES, 5 * k))
-        ranked = [self._rank(segments, vector, rows, k) for vector, rows in zip(query_vectors, found, strict=True)]
+        allowed = reader.allowed(conditions) if conditions else None
+        rows = None if allowed is None else allowed.rows
+        if rerank is not None:
+            choice = replace(choice, k=max(k, RERANKED))
+        started = time.perf_counter()
+        asked, near, started = self._encoded(cleaned, mode, segments, lexical, wanted(choice.k), rows, started)
+        answers = []
+        for question, nearest in zip(asked, near, strict=True):
+            hits = self._hits(question, nearest, mode, choice, allowed, explain=explain)
+            answers.append(hits if rerank is None else self._reranked(question, hits, rerank, rerank_seconds)[:k])
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
         return [
-            Results(query, mode, took, bool(hits) and hits[0].score >= ANSWERABLE, hits)
-            for query, hits in zip(queries, ranked, strict=True)
+            Results(query, mode, took, bool(hits) and hits[0].confidence >= ANSWERABLE, tuple(hits))
+            for query, hits in zip(queries, answers, strict=True)
         ]
 
     def status(self) -> dict[str, Any]:
@@ -182,51 +241,79 @@ class Index:
             self._encoder = encoders.load_for(self._reader.fingerprint)
         return self._encoder
 
-    def _rank(self, segments: list[Segment], query: Matrix, found: vectors.Found, k: int) -> tuple[Hit, ...]:
-        """The best k of the rows found, by passage and best sentence together."""
-        scored: list[tuple[float, int, int]] = []
-        for segment in segments:
-            inside = (found.rows >= segment.first_row) & (found.rows < segment.first_row + segment.n_rows)
-            for row, cosine in zip(found.rows[inside].tolist(), found.scores[inside].tolist(), strict=True):
-                similarities = segment.sentences(row) @ query
-                best = int(similarities.argmax()) if len(similarities) else 0
-                strongest = float(similarities[best]) if len(similarities) else cosine
-                # Rounded, for the last bits hang on how many questions are asked at once, and would tell equals apart.
-                scored.append((round((cosine + strongest) / 2, _DECIMALS), row, best))
-        scored.sort(reverse=True)
-        # Row numbers tell of the index's history: equal scores are told apart by where the passages stand instead.
-        least = scored[:k][-1][0] if scored else 0.0
-        top = {row: (score, best) for score, row, best in scored if score >= least}
-        passages = sorted(self._reader.passages(list(top), k), key=lambda item: -top[item.row][0])
-        return tuple(_hit(rank, item, *top[item.row]) for rank, item in enumerate(passages[:k], 1))
+    def _encoded(
+        self,
+        texts: list[str],
+        mode: Mode,
+        segments: list[Segment],
+        lexical: Lexical,
+        depth: int,
+        allowed: NDArray[np.int64] | None,
+        started: float,
+    ) -> tuple[Sequence[Question | str], Sequence[Found | None], float]:
+        """The questions as the ranking takes them, the rows nearest to each, and when that began, the model being there."""
+        if mode == "lexical":
+            return texts, [None] * len(texts), started
+        # An encoder is for one thread at a time.
+        with self._encoding:
+            encoder = self._loaded()
+            started = time.perf_counter()
+            encoded = encoder.encode_queries(texts)
+        return (
+            Question.all_of(texts, encoded, lexical),
+            vectors.search(segments, encoded.vectors, depth, allowed=allowed),
+            started,
+        )
 
+    def _hits(
+        self,
+        question: Question | str,
+        near: Found | None,
+        mode: Mode,
+        choice: Choice,
+        allowed: Allowed | None,
+        *,
+        explain: bool,
+    ) -> list[Hit]:
+        """The hits of one question: more and more rows are ranked until there are as many as wanted, for copies are folded."""
+        reader = self._reader
+        if mode == "hybrid" and isinstance(question, Question) and not question.known:
+            # What the model cannot read, it would compare by chance.
+            question, near, mode = question.text, None, "lexical"
+        segments, lexical = reader.segments(), self._words(mode)
+        rows = None if allowed is None else allowed.rows
+        depth = choice.k
+        most = choice.k
+        if choice.per_article is not None:
+            n_articles = reader.n_articles() if allowed is None else len(allowed.articles)
+            most = min(most, choice.per_article * n_articles)
+        while True:
+            ranking = rank(question, mode, depth, segments=segments, lexical=lexical, near=near, allowed=rows)
+            hits = Maker(question, mode, ranking, reader, lexical, allowed, explain=explain).choose(choice)
+            if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= _MAX_K:
+                return hits
+            depth = min(_MAX_K, 4 * compared(depth))
+            if not isinstance(question, str):
+                (near,) = vectors.search(segments, question.vector[None], wanted(depth), allowed=rows)
 
-def _hit(rank: int, item: PassageRow, score: float, best: int) -> Hit:
-    passage = item.passage
-    score = min(1.0, max(0.0, score))
-    if not passage.sentences:
-        highlight = Highlight(passage.start, passage.end, passage.text)
-    elif best < len(passage.sentences):
-        start, end = passage.sentences[best]
-        highlight = Highlight(*passage.sentence_spans[best], passage.text[start:end])
-    else:
-        raise IndexCorrupt(f"sentences of {item.source} and their vectors differ: remove the index and index the articles again")
-    return Hit(
-        rank=rank,
-        score=score,
-        text=passage.text,
-        title=item.title,
-        source=item.source,
-        start=passage.start,
-        end=passage.end,
-        line=passage.line,
-        paragraph=passage.paragraph,
-        heading=" › ".join(passage.headings),
-        highlight=highlight,
-        scores={"dense": score, "lexical": None},
-        metadata=item.metadata,
-        path=item.path,
-    )
+    def _reranked(self, question: Question | str, hits: list[Hit], name: str, seconds: float) -> list[Hit]:
+        text = question if isinstance(question, str) else question.text
+        texts = [f"{hit.title}. {hit.text}" if hit.title else hit.text for hit in hits]
+        # Like the encoder's, a model's turn is one thread's.
+        with self._encoding:
+            return reranked(hits, self._reranker(name).scores(text, texts, seconds=seconds))
+
+    def _words(self, mode: Mode) -> Lexical:
+        lexical = self._reader.lexical()
+        return lexical.weighing(HYBRID_BOOSTS) if mode == "hybrid" else lexical
+
+    def _reranker(self, name: str) -> Reranker:
+        if self._reranking is None or self._reranking[0] != name:
+            # Not at the top: it takes torch.
+            from semsearch.encoder.reranker import Reranker
+
+            self._reranking = (name, Reranker.load(name))
+        return self._reranking[1]
 
 
 def build(
@@ -286,7 +373,15 @@ def remove(sources: Sources, path: PathLike = "index") -> int:
     return removed
 
 
-def ask(question: str, sources: Sources = (), *, index: PathLike | None = None, k: int = 10, mode: Mode = "dense") -> Results:
+def ask(
+    question: str,
+    sources: Sources = (),
+    *,
+    index: PathLike | None = None,
+    k: int = 10,
+    mode: Mode = "hybrid",
+    where: Where = None,
+) -> Results:
     """Answer one question from some articles.
 
     :param sources: what to index first. Without ``index`` it goes to a temporary folder and is gone afterwards; give
@@ -297,13 +392,14 @@ def ask(question: str, sources: Sources = (), *, index: PathLike | None = None, 
     check_query(question)
     check_k(k)
     check_mode(mode)
+    filters.parse(where)
     named = _as_list(sources)
     if index is not None:
         opened = build(named, index) if named else open(index)
         with opened:
-            return opened.search(question, k, mode=mode)
+            return opened.search(question, k, mode=mode, where=where)
     with tempfile.TemporaryDirectory(prefix="semsearch-") as folder, build(named, Path(folder) / "index") as built:
-        return built.search(question, k, mode=mode)
+        return built.search(question, k, mode=mode, where=where)
 
 
 def check_query(query: str) -> str:
@@ -319,7 +415,7 @@ def check_query(query: str) -> str:
     return cleaned
 
 
-def check_k(k: int) -> int:
+def check_k(k: int, name: str = "k") -> int:
     """A number of hits that makes sense, as an int of Python's own.
 
     :raises InputError: if it is not in 1..10,000.
@@ -329,7 +425,7 @@ def check_k(k: int) -> int:
     except TypeError:
         number = 0
     if not 1 <= number <= _MAX_K:
-        raise InputError(f"k is {k!r}: give a whole number from 1 to {_MAX_K:,}")
+        raise InputError(f"{name} is {k!r}: give a whole number from 1 to {_MAX_K:,}")
     return number
 
 

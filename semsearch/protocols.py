@@ -1,4 +1,4 @@
-"""The seams where something plugs in: the encoder, and who is told of progress.
+"""The seams where something plugs in: the encoder, who is told of progress, what every arm of a search gives.
 
 Deliberately not here: implementations, and a protocol for anything that has only one.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTEXT_SHARE = 4
 """Title and headings may take up to one part in this many of the tokens that a model takes; the passage has the rest."""
 
-__all__ = ["CONTEXT_SHARE", "Encoded", "Encoder", "Fingerprint", "PassageText", "Progress"]
+__all__ = ["CONTEXT_SHARE", "Encoded", "Encoder", "Fingerprint", "Found", "PassageText", "Progress", "Queries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,31 @@ class Encoded(NamedTuple):
     """The vectors of some passages, by position in the list that was given.
 
     ``vectors``: float32 (n, d), unit rows, row i is passage ``positions[i]``.
-    ``sentences``: n arrays, float32 (number of sentences, d), unit rows (a sentence without a token of its own has its
-    passage's vector).
+    ``tokens``: n arrays, uint8 (number of tokens, `signs.WIDTH`): the codes of what a question's tokens are compared with,
+    which are the context's and the text's token vectors, out of the same pass through the model.
+    ``sentences``: n arrays, int32 (number of sentences, 2): the first of a sentence's tokens and the one behind its last; both
+    equal where it has none.
     """
 
     positions: list[int]
     vectors: Matrix
-    sentences: list[Matrix]
+    tokens: list[NDArray[np.uint8]]
+    sentences: list[NDArray[np.int32]]
+
+
+class Queries(NamedTuple):
+    """The vectors of some questions.
+
+    ``vectors``: float32 (n, d), unit rows.
+    ``tokens``: n arrays, float32 (number of tokens, d), unit rows: what is compared with a passage's tokens.
+    ``spans``: n arrays, int64 (number of tokens, 2): where each token stands in its question.
+    ``known``: of each question the share of its tokens that the model has a vector of its own for, in 0..1.
+    """
+
+    vectors: Matrix
+    tokens: list[Matrix]
+    spans: list[NDArray[np.int64]]
+    known: list[float]
 
 
 class Encoder(Protocol):
@@ -94,7 +112,7 @@ class Encoder(Protocol):
         """Tokens of each text, without the special tokens and without any limit."""
         ...
 
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+    def encode_queries(self, texts: Sequence[str]) -> Queries:
         """Questions, with the model's query prompt: float32 (n, d), unit rows."""
         ...
 
@@ -103,9 +121,16 @@ class Encoder(Protocol):
         ...
 
 
+class Found(NamedTuple):
+    """The best rows of one question, best first: ``rows`` int64 (m,), ``scores`` float32 (m,), higher is better; m <= k."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
 class Progress(Protocol):
     """Told what a build is at; the library itself prints nothing."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """``stage`` is ``reading`` (unit: files) or ``encoding`` (unit: passages); done == total ends it."""
+        """``stage`` is ``reading`` (unit: files), ``encoding`` (passages) or ``searching`` (queries); done == total ends it."""
         ...

@@ -9,9 +9,11 @@ Deliberately not here: reading files, model vectors, how a result is printed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
+
+from semsearch.errors import InputError
 
 __all__ = [
     "INDEX_DATABASE",
@@ -19,10 +21,13 @@ __all__ = [
     "Block",
     "BlockKind",
     "BuildReport",
+    "Context",
+    "Explanation",
     "Highlight",
     "Hit",
     "Mode",
     "Passage",
+    "Place",
     "Problem",
     "Run",
     "Sentence",
@@ -33,8 +38,8 @@ INDEX_DATABASE = "semsearch.sqlite"
 """The file by which a folder is known to be an index, and not a folder of articles."""
 
 BlockKind = Literal["heading", "paragraph", "item", "quote", "table", "code", "rule"]
-Mode = Literal["dense"]
-"""How passages are ranked."""
+Mode = Literal["hybrid", "dense", "lexical"]
+"""How passages are ranked: by meaning and words, by meaning, by words. The first is the default."""
 
 
 class Run(NamedTuple):
@@ -134,11 +139,61 @@ class Highlight:
     text: str
 
 
+class Place(NamedTuple):
+    """Where else the text of a hit stands; as the fields of `Hit`."""
+
+    source: str
+    start: int
+    end: int
+    line: int
+    paragraph: int
+    title: str
+
+
+class Context(NamedTuple):
+    """A passage with its neighbours in the article, in the order of the text."""
+
+    before: tuple[Passage, ...]
+    passage: Passage
+    after: tuple[Passage, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it, with blank lines between the passages."""
+        return "\n\n".join(passage.text for passage in (*self.before, self.passage, *self.after))
+
+
+class Explanation(NamedTuple):
+    """How a score came about.
+
+    ``parts`` are name, value and weight of what was added up; the score is the sum of value times weight over the sum of the
+    weights, as far as it is in 0..1. ``words`` are the question's words in the passage with what each adds to its BM25 score.
+    ``rerank`` is the score of the reranker that took the place of this one, None where it was not asked.
+    """
+
+    parts: tuple[tuple[str, float, float], ...]
+    words: tuple[tuple[str, float], ...]
+    rerank: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+        return {
+            "parts": [{"name": name, "value": round(value, 6), "weight": weight} for name, value, weight in self.parts],
+            "words": {word: round(score, 4) for word, score in self.words},
+            "rerank": self.rerank,
+        }
+
+
+Neighbours = Callable[[int, int], Context]
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found.
 
-    ``score`` is in 0..1, higher is better. ``scores`` has what each arm gave (None where an arm took no part).
+    ``score`` is in 0..1, higher is better. ``scores`` has what each arm gave: ``dense`` in 0..1, ``lexical`` the BM25 score,
+    which has no upper limit (None where an arm took no part). ``confidence`` is the probability that the passage answers.
+    ``duplicates`` are other places of the same text, or nearly the same, that are no hits of their own.
     ``path`` is the absolute path of the file, for opening it; ``source`` the path as the user gave it.
     """
 
@@ -156,9 +211,29 @@ class Hit:
     scores: Mapping[str, float | None] = field(hash=False)
     metadata: Mapping[str, Any] = field(hash=False)
     path: str = ""
+    confidence: float = 0.0
+    duplicates: tuple[Place, ...] = ()
+    explanation: Explanation | None = None
+    neighbours: Neighbours | None = field(default=None, repr=False, compare=False)
+
+    def context(self, before: int = 1, after: int = 1) -> Context:
+        """The passage with its neighbours in the article, read from the index, which must be open.
+
+        :param before: how many at most, like ``after``.
+        :raises InputError: if the index was closed, or the hit did not come from a search.
+        """
+        if self.neighbours is None:
+            raise InputError("this hit has lost its index: search again for its context")
+        return self.neighbours(max(0, before), max(0, after))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy for another process, without the way back to the index."""
+        values = [None if item.name == "neighbours" else getattr(self, item.name) for item in fields(self)]
+        return Hit, tuple(values)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary of the hit, with the keys that ``ask --json`` prints."""
+        explained = {} if self.explanation is None else {"explanation": self.explanation.to_dict()}
         return {
             "rank": self.rank,
             "score": round(self.score, 6),
@@ -172,6 +247,9 @@ class Hit:
             "heading": self.heading,
             "highlight": {"start": self.highlight.start, "end": self.highlight.end, "text": self.highlight.text},
             "scores": {arm: None if score is None else round(score, 6) for arm, score in self.scores.items()},
+            "confidence": round(self.confidence, 4),
+            "duplicates": [place._asdict() for place in self.duplicates],
+            **explained,
             "metadata": dict(self.metadata),
         }
 

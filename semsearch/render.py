@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["html", "link", "safe", "safe_json", "safe_line", "terminal", "text"]
+__all__ = ["html", "link", "notes", "safe", "safe_json", "safe_line", "terminal", "text"]
 
 NOTHING = "no passages found"
-_STRONG = 0.5
-"""Scores from here on are drawn green: the best hits of six public collections have medians of 0.58 to 0.71."""
+_SURE = 0.5
+"""Hits of this confidence are drawn green."""
+_SHOWN_PLACES = 3
 _TEXT_WIDTH = 100
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
@@ -65,6 +66,25 @@ def place(hit: Hit) -> str:
     return safe_line(f"{hit.source}:{hit.line}")
 
 
+def notes(hit: Hit) -> list[str]:
+    """What else there is to say of a hit, a line each: where its copies are, and how its score came about if that was asked."""
+    lines = []
+    if hit.duplicates:
+        places = [f"{copy.source}:{copy.line}" for copy in hit.duplicates[:_SHOWN_PLACES]]
+        more = len(hit.duplicates) - len(places)
+        lines.append(safe_line(f"also in {', '.join(places)}{f' and {more} more' if more else ''}"))
+    if hit.explanation is not None:
+        total = sum(weight for _, _, weight in hit.explanation.parts)
+        added = " + ".join(f"{weight:g} x {name} {value:.3f}" for name, value, weight in hit.explanation.parts)
+        lines.append(f"score: ({added}) / {total:g}; confidence {hit.confidence:.2f}")
+        if hit.explanation.rerank is not None:
+            lines.append(f"reranked: {hit.explanation.rerank:.3f}")
+        if hit.explanation.words:
+            words = sorted(hit.explanation.words, key=lambda item: -item[1])
+            lines.append(safe_line("words: " + ", ".join(f"{word} {score:.2f}" for word, score in words)))
+    return lines
+
+
 def text(query: str, hits: Sequence[Hit]) -> str:
     """Plain text: two lines a hit and then its passage, indented."""
     count = f"{len(hits)} passage{'s' if len(hits) > 1 else ''}" if hits else NOTHING
@@ -74,6 +94,7 @@ def text(query: str, hits: Sequence[Hit]) -> str:
             f"{hit.rank}. {hit.score:.2f}  {trail(hit)}",
             f"   {place(hit)}  (paragraph {hit.paragraph})",
             "   " + safe(hit.text).replace("\n", "\n   "),
+            *(f"   {line}" for line in notes(hit)),
         ]
     return "\n".join(lines)
 
@@ -83,9 +104,10 @@ def html(query: str, hits: Sequence[Hit]) -> str:
     rows = []
     for hit in hits:
         before, best, after = map(html_escape.escape, _around_highlight(hit))
+        small = "<br>".join(map(html_escape.escape, (place(hit), *notes(hit))))
         rows.append(
             f"<tr><td>{hit.rank}</td><td>{hit.score:.2f}</td><td><strong>{html_escape.escape(trail(hit))}</strong><br>"
-            f"{before}<mark>{best}</mark>{after}<br><small>{html_escape.escape(place(hit))}</small></td></tr>"
+            f"{before}<mark>{best}</mark>{after}<br><small>{small}</small></td></tr>"
         )
     caption = f"<caption>{html_escape.escape(safe_line(query))}</caption>"
     head = "<tr><th>#</th><th>score</th><th>passage</th></tr>"
@@ -106,11 +128,17 @@ def terminal(hits: Sequence[Hit], console: Console) -> None:
         date = hit.metadata.get("date")
         if date:
             where.append(f"  {safe_line(str(date))}", style="dim")
+        parts = [
+            Text(trail(hit), style="bold cyan"),
+            _marked(hit, Text),
+            where,
+            *(Text(line, style="dim") for line in notes(hit)),
+        ]
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=2, justify="right", style="bold")
-        grid.add_column(width=4, style="bold green" if hit.score >= _STRONG else "yellow")
+        grid.add_column(width=4, style="bold green" if hit.confidence >= _SURE else "yellow")
         grid.add_column(max_width=_TEXT_WIDTH)
-        grid.add_row(str(hit.rank), f"{hit.score:.2f}", Group(Text(trail(hit), style="bold cyan"), _marked(hit, Text), where, ""))
+        grid.add_row(str(hit.rank), f"{hit.score:.2f}", Group(*parts, ""))
         console.print(grid)
 
 

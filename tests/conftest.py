@@ -10,13 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semsearch.protocols import Encoded, Encoder, Fingerprint, PassageText
+from semsearch import signs
+from semsearch.protocols import Encoded, Encoder, Fingerprint, PassageText, Queries
 
 WORDS = ["aid", "vaccine", "oil", "sword", "battle", "council", "gas", "charter", "sanction", "election"]
 
 
 class FakeEncoder:
-    """Counts words: dimension i is how often ``WORDS[i]`` occurs, the last one is always a little; then unit length."""
+    """Counts words: dimension i is how often ``WORDS[i]`` occurs, the last one is always a little; then unit length.
+
+    Each word of a context, a text or a question is a token, and its vector is that of the word alone: the cosine of two tokens
+    is 1 for the same of ``WORDS`` and for two other words, 0.01 / 1.01 for two different ones of ``WORDS``, and 0.1 / sqrt(1.01)
+    for one of them and another word.
+    """
 
     engine = "fake"
     passage_tokens = 60
@@ -28,8 +34,15 @@ class FakeEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        return self.vectors(texts)
+    def encode_queries(self, texts: Sequence[str]) -> Queries:
+        vectors = self.vectors(texts)
+        tokens, spans = [], []
+        for text, vector in zip(texts, vectors, strict=True):
+            found = list(re.finditer(r"\w+", text))[: self.fingerprint.max_tokens]
+            # As the real one: what has no words is one token.
+            tokens.append(self.vectors([word[0] for word in found]) if found else vector[None])
+            spans.append(np.asarray([word.span() for word in found] or [(0, len(text))], np.int64))
+        return Queries(vectors, tokens, spans, [1.0] * len(texts))
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         """Backwards, two at a time: nobody may rely on the order."""
@@ -37,8 +50,19 @@ class FakeEncoder:
             positions = list(range(first, min(first + 2, len(passages))))[::-1]
             chosen = [passages[position] for position in positions]
             self.encoded += [passage.text for passage in chosen]
-            sentences = [self.vectors([passage.text[start:end] for start, end in passage.sentences]) for passage in chosen]
-            yield Encoded(positions, self.vectors([f"{passage.context} {passage.text}" for passage in chosen]), sentences)
+            tokens, sentences = zip(*map(self.tokens, chosen), strict=True)
+            vectors = self.vectors([f"{passage.context} {passage.text}" for passage in chosen])
+            yield Encoded(positions, vectors, list(tokens), list(sentences))
+
+    @classmethod
+    def tokens(cls, passage: PassageText) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of a passage's words, those of its context first, and which of them each sentence has."""
+        words = re.findall(r"\w+", passage.context)
+        inside = list(re.finditer(r"\w+", passage.text))
+        starts = np.asarray([word.start() for word in inside], np.int64)
+        spans = np.asarray(passage.sentences, np.int64).reshape(-1, 2)
+        ranges = len(words) + np.searchsorted(starts, spans)
+        return signs.pack(cls.vectors([*words, *(word[0] for word in inside)])), ranges.astype(np.int32)
 
     @staticmethod
     def vectors(texts: Sequence[str]) -> np.ndarray:
@@ -53,6 +77,21 @@ class FakeEncoder:
 @pytest.fixture
 def fake() -> FakeEncoder:
     return FakeEncoder()
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    from helpers import write
+
+    folder = tmp_path / "notes"
+    write(folder, "one.md", "aid, vaccine", "oil oil", title="First")
+    write(folder, "two.md", "sword, battle, council", "gas", title="Second")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "index"
 
 
 @pytest.fixture(scope="session")

@@ -82,11 +82,11 @@ def test_ask_json_is_the_contract(folder):
     assert answer.exit_code == 0
     document = json.loads(answer.stdout)
     assert list(document) == ["query", "mode", "took_ms", "answerable", "hits"]
-    assert (document["query"], document["mode"], document["answerable"]) == ("aid", "dense", True)
+    assert (document["query"], document["mode"], document["answerable"]) == ("aid", "hybrid", True)
     hit = document["hits"][0]
     assert list(hit) == [
         "rank", "score", "text", "title", "source", "start", "end", "line", "paragraph", "heading", "highlight", "scores",
-        "metadata",
+        "confidence", "duplicates", "metadata",
     ]  # fmt: skip
     text = (folder / "aid.md").read_text(encoding="utf-8")
     assert text[hit["start"] : hit["end"]] == hit["text"] == AID

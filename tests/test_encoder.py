@@ -12,32 +12,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semsearch import articles, encoder, passages
+from semsearch import articles, encoder, passages, signs
 from semsearch.encoder import export, model
-from semsearch.encoder.engines import OnnxRuntime, Torch
-from semsearch.encoder.fast import FastEncoder
+from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
+from semsearch.encoder.fast import FastEncoder, unit
 from semsearch.encoder.reference import ReferenceEncoder
 from semsearch.errors import ModelMismatch, ModelUnavailable
 from semsearch.passages.sentences import spans
-from semsearch.protocols import PassageText
+from semsearch.protocols import CONTEXT_SHARE, PassageText
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
 AGREEMENT = 0.9999
 
 
-def encode(used, texts: list[PassageText]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Vectors in the order of the texts; each position must come exactly once."""
+def encode(used, texts: list[PassageText]) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+    """Vectors, tokens and sentences in the order of the texts; each position must come exactly once."""
     vectors = np.zeros((len(texts), used.fingerprint.dimension), np.float32)
+    tokens: list[np.ndarray] = [np.empty(0)] * len(texts)
     sentences: list[np.ndarray] = [np.empty(0)] * len(texts)
     seen: list[int] = []
     for encoded in used.encode_passages(texts):
         seen += encoded.positions
         vectors[encoded.positions] = encoded.vectors
-        for position, matrix in zip(encoded.positions, encoded.sentences, strict=True):
-            sentences[position] = matrix
+        for position, codes, ranges in zip(encoded.positions, encoded.tokens, encoded.sentences, strict=True):
+            tokens[position], sentences[position] = codes, ranges
     assert sorted(seen) == list(range(len(texts)))
-    return vectors, sentences
+    for text, codes, ranges in zip(texts, tokens, sentences, strict=True):
+        assert (codes.dtype, codes.shape[1]) == (np.uint8, signs.WIDTH)
+        assert (ranges.dtype, ranges.shape) == (np.int32, (len(text.sentences), 2))
+        assert np.all((ranges >= 0) & (ranges <= len(codes)))
+        assert np.all(ranges[:, 0] <= ranges[:, 1])
+    return vectors, tokens, sentences
 
 
 def passage(text: str, context: str = "") -> PassageText:
@@ -62,7 +68,7 @@ def seed_passages(root: Path, bundled) -> list[PassageText]:
 
 
 def test_passages_of_the_shipped_articles_have_the_vectors_of_sentence_transformers(bundled, oracle, seed_passages):
-    vectors, _ = encode(bundled, seed_passages)
+    vectors, *_ = encode(bundled, seed_passages)
     expected = oracle.encode([f"{text.context} {text.text}" for text in seed_passages], normalize_embeddings=True)
     assert (vectors * expected).sum(axis=1).min() >= AGREEMENT
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -71,7 +77,7 @@ def test_passages_of_the_shipped_articles_have_the_vectors_of_sentence_transform
 def test_a_thousand_real_passages_have_the_vectors_of_sentence_transformers(bundled, oracle, data_folder: Path):
     with (data_folder / "wikimix-dev" / "corpus.jsonl").open(encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for _, line in zip(range(1000), file, strict=False)]
-    vectors, _ = encode(bundled, [passage(text) for text in texts])
+    vectors, *_ = encode(bundled, [passage(text) for text in texts])
     expected = oracle.encode(texts, normalize_embeddings=True)
     assert len(texts) == 1000
     assert (vectors * expected).sum(axis=1).min() >= AGREEMENT
@@ -82,46 +88,81 @@ def test_onnxruntime_passages_and_questions_agree_to_single_precision(bundled, o
     texts = [f"{text.context} {text.text}" for text in seed_passages[:40]]
     expected = oracle.encode(texts, normalize_embeddings=True)
     assert (encode(single, seed_passages[:40])[0] * expected).sum(axis=1).min() >= 0.999999
-    assert (bundled.encode_queries(texts) * expected).sum(axis=1).min() >= 0.999999
+    assert (bundled.encode_queries(texts).vectors * expected).sum(axis=1).min() >= 0.999999
 
 
 def test_a_batch_gives_what_one_by_one_gives(bundled):
     texts = ["a", "what aid did Russia offer", "flu vaccines " * 60, "Größe 東京 🙂"]
     together = bundled.encode_queries(texts)
-    single = np.concatenate([bundled.encode_queries([text]) for text in texts])
-    assert np.allclose(together, single, atol=1e-5)
+    for place, text in enumerate(texts):
+        alone = bundled.encode_queries([text])
+        assert np.allclose(together.vectors[place], alone.vectors[0], atol=1e-5)
+        assert np.allclose(together.tokens[place], alone.tokens[0], atol=1e-5)
+        assert np.array_equal(together.spans[place], alone.spans[0])
 
 
-def test_sentence_vectors_are_means_over_the_passages_own_token_vectors(bundled):
+def states(bundled, text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Unit vectors of a text's tokens by one pass of the model, and where they stand; special tokens left out."""
+    encoding = bundled._tokenizer.encode(text)
+    ids = np.array([encoding.ids])
+    found = OnnxRuntime(bundled._export).run(Batch([0], ids, np.ones_like(ids)))[0]
+    real = [place for place, (start, end) in enumerate(encoding.offsets) if end > start]
+    return unit(found[real]), [encoding.offsets[place] for place in real]
+
+
+def test_tokens_of_questions_are_those_of_the_model(bundled):
+    text = "Whāt aid did Russia offer to Venezuela's army?"
+    queries = bundled.encode_queries([text, "🙂 \u200b"])
+    expected, offsets = states(bundled, text)
+    assert np.allclose(queries.tokens[0], expected, atol=1e-5)
+    assert queries.spans[0].tolist() == [list(span) for span in offsets]
+    assert [text[a:b] for a, b in queries.spans[0]][:3] == ["Whāt", "aid", "did"]
+    assert [spans.dtype for spans in queries.spans] == [np.int64] * 2
+    assert [len(tokens) for tokens in queries.tokens] == [len(spans) for spans in queries.spans]
+    assert np.allclose(np.linalg.norm(np.concatenate(queries.tokens), axis=1), 1, atol=1e-5)
+
+
+def test_codes_are_those_of_the_passages_own_token_vectors(bundled):
     text = "The ship left at dawn. Nobody saw it go. A week later it was found."
     given = passage(text, "A lost ship.")
-    _, (matrix,) = encode(FastEncoder(bundled._export, lambda engine: engine), [given])
-    encoding = bundled._tokenizer.encode(f"A lost ship. {text}")
-    engine = OnnxRuntime(bundled._export)
-    ids = np.array([encoding.ids])
-    from semsearch.encoder.engines import Batch
-
-    states = engine.run(Batch([0], ids, np.ones_like(ids)))[0]
+    _, (codes,), (ranges,) = encode(FastEncoder(bundled._export, lambda engine: engine), [given])
+    whole = f"A lost ship. {text}"
+    expected, offsets = states(bundled, whole)
+    same = signs.pack(expected)
+    # A sign whose number is nearly 0 may turn with the last bit.
+    assert codes.shape == same.shape
+    assert np.unpackbits(codes ^ same).mean() < 1e-3
     shift = len("A lost ship. ")
-    for row, (start, end) in zip(matrix, given.sentences, strict=True):
-        inside = [i for i, (a, b) in enumerate(encoding.offsets) if b > a and a >= start + shift and b <= end + shift]
-        mean = states[inside].mean(axis=0)
-        assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
-    assert len(matrix) == 3
+    assert len(ranges) == 3
+    for (first, behind), (start, end) in zip(ranges, given.sentences, strict=True):
+        inside = [i for i, (a, b) in enumerate(offsets) if a >= start + shift and b <= end + shift]
+        assert list(range(first, behind)) == inside
+    # Nothing but the context stands before the first.
+    assert ranges[0][0] == sum(end <= shift for _, end in offsets) == 4
 
 
-def test_a_sentence_without_tokens_has_its_passages_vector(bundled):
-    vectors, (matrix,) = encode(bundled, [PassageText("", "word \u200b", ((0, 4), (5, 6)))])
-    assert np.allclose(matrix[1], vectors[0], atol=1e-3)
+def test_a_sentence_without_tokens_has_none(bundled):
+    _, (codes,), (ranges,) = encode(bundled, [PassageText("", "word \u200b", ((0, 4), (5, 6)))])
+    assert (len(codes), ranges.tolist()) == (1, [[0, 1], [1, 1]])
+
+
+def test_a_passage_of_no_tokens_has_no_codes(bundled):
+    vectors, (codes, _), _ = encode(bundled, [PassageText("", "\u200b", ((0, 1),)), passage("word")])
+    assert len(codes) == 0
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 def test_a_long_context_is_shortened_and_the_text_is_not(bundled):
     text = "The answer stands at the very end of this passage, where the vault holds 1,234 gold coins."
-    long_title = "Extraordinary deliberations concerning procedure " * 40
-    cut = encode(bundled, [passage(text, long_title)])[1][0]
-    whole = encode(bundled, [passage(text, "Extraordinary deliberations concerning procedure")])[1][0]
-    assert float((cut[0] * whole[0]).sum()) > 0.5
-    assert len(cut) == len(passage(text).sentences)
+    title = "Extraordinary deliberations concerning procedure"
+    given = [passage(text, f"{title} " * 40), passage(text, title), passage(text)]
+    _, tokens, sentences = encode(bundled, given)
+    own = len(tokens[2])
+    assert [int(ranges[-1, 1] - ranges[0, 0]) for ranges in sentences] == [own] * 3
+    assert len(tokens[0]) == own + bundled.passage_tokens // CONTEXT_SHARE
+    # Token by token, the text reads much the same under a long context as under a short one.
+    long, short = (np.unpackbits(codes[-own:], axis=1) for codes in tokens[:2])
+    assert (long == short).mean() > 0.7
 
 
 # ---- other models: tiny ones, made here
@@ -164,12 +205,22 @@ def test_prompts_and_pooling_come_from_the_models_own_configuration(make_model, 
     texts = ["What aid was offered?", "Two sentences here. And the second one."]
     queries = reference.encode_query(texts, normalize_embeddings=True)
     documents = reference.encode_document(texts, normalize_embeddings=True)
-    assert (used.encode_queries(texts) * queries).sum(axis=1).min() >= 0.99999
-    vectors, sentences = encode(used, [passage(text) for text in texts])
+    assert (used.encode_queries(texts).vectors * queries).sum(axis=1).min() >= 0.99999
+    vectors, tokens, sentences = encode(used, [passage(text) for text in texts])
     assert (vectors * documents).sum(axis=1).min() >= AGREEMENT
-    if pooling != "mean":
+    encoded = used.encode_queries(texts)
+    if pooling == "mean":
+        # The prompt is read, and is none of the question's tokens, nor of the passage's.
+        assert [texts[0][a:b] for a, b in encoded.spans[0]] == ["What", "aid", "was", "offered", "?"]
+        assert [len(codes) for codes in tokens] == [5, 9]
+        assert [ranges.tolist() for ranges in sentences] == [[[0, 5]], [[0, 4], [4, 9]]]
+    else:
+        # A token of a question is all of it, one of a passage is a sentence.
+        assert np.array_equal(encoded.tokens[1], encoded.vectors[1:])
+        assert [spans.tolist() for spans in encoded.spans] == [[[0, len(text)]] for text in texts]
         alone = reference.encode_document(["Two sentences here.", "And the second one."], normalize_embeddings=True)
-        assert (sentences[1] * alone).sum(axis=1).min() >= AGREEMENT
+        assert np.unpackbits(tokens[1] ^ signs.pack(alone)).mean() < 0.01
+        assert sentences[1].tolist() == [[0, 1], [1, 2]]
 
 
 def test_a_model_that_the_fast_path_cannot_express_runs_in_sentence_transformers(make_model, caplog):
@@ -178,12 +229,16 @@ def test_a_model_that_the_fast_path_cannot_express_runs_in_sentence_transformers
     assert isinstance(used, ReferenceEncoder)
     assert "cannot express" in caplog.text
     texts = ["What aid was offered?", "Two sentences here. And the second one."]
-    vectors, sentences = encode(used, [passage(text) for text in texts])
+    vectors, tokens, sentences = encode(used, [passage(text) for text in texts])
     assert (vectors * reference.encode_document(texts, normalize_embeddings=True)).sum(axis=1).min() >= 0.99999
-    assert [len(matrix) for matrix in sentences] == [1, 2]
+    alone = reference.encode_document(["Two sentences here.", "And the second one."], normalize_embeddings=True)
+    assert np.unpackbits(tokens[1] ^ signs.pack(alone)).mean() < 0.01
+    assert [ranges.tolist() for ranges in sentences] == [[[0, 1]], [[0, 1], [1, 2]]]
+    encoded = used.encode_queries(texts)
+    assert np.array_equal(np.concatenate(encoded.tokens), encoded.vectors)
     assert vectors.shape[1] == used.fingerprint.dimension == 16
     again = encoder.load_for(used.fingerprint)
-    assert (again.encode_queries(texts) * used.encode_queries(texts)).sum(axis=1).min() >= 0.99999
+    assert (again.encode_queries(texts).vectors * used.encode_queries(texts).vectors).sum(axis=1).min() >= 0.99999
 
 
 def test_the_slow_way_shortens_a_long_context_too(make_model):
@@ -191,7 +246,7 @@ def test_the_slow_way_shortens_a_long_context_too(make_model):
     used = encoder.load(str(folder))
     assert isinstance(used, ReferenceEncoder)
     title = "Extraordinary deliberations concerning procedure " * 80
-    vectors, _ = encode(used, [passage("Gold was found.", title), passage("The ship sank at night in a storm.", title)])
+    vectors, *_ = encode(used, [passage("Gold was found.", title), passage("The ship sank at night in a storm.", title)])
     assert float(vectors[0] @ vectors[1]) < 0.999
 
 
@@ -239,7 +294,7 @@ def test_an_export_is_shared_by_copies_of_a_model_and_each_keeps_its_name(make_m
     shutil.rmtree(tmp_path / "copy")
     again = encoder.load_for(second.fingerprint)
     assert again.fingerprint == second.fingerprint
-    assert len(encode(again, [passage("Nothing but the export is needed.")])[1]) == 1
+    assert len(encode(again, [passage("Nothing but the export is needed.")])[1][0]) == 7
 
 
 def test_a_bundled_model_with_other_weights_is_refused(monkeypatch):
@@ -277,7 +332,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(make_model, tmp_path, mo
     monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "file"))
     used = encoder.load(str(folder))
     expected = reference.encode_query(["aid"], normalize_embeddings=True)
-    assert float((used.encode_queries(["aid"]) * expected).sum()) >= 0.99999
+    assert float((used.encode_queries(["aid"]).vectors * expected).sum()) >= 0.99999
     assert "SEMSEARCH_CACHE" in caplog.text
 
 
@@ -307,7 +362,7 @@ def test_a_damaged_export_is_made_again(make_model, tmp_path, monkeypatch):
     folder, _ = make_model("tiny-damaged", seed=6)
     monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path))
     used = encoder.load(str(folder))
-    expected = used.encode_queries(["aid"])
+    expected = used.encode_queries(["aid"]).vectors
     with used._export.weights.open("r+b") as file:
         file.truncate(1000)
-    assert np.allclose(encoder.load_for(used.fingerprint).encode_queries(["aid"]), expected)
+    assert np.allclose(encoder.load_for(used.fingerprint).encode_queries(["aid"]).vectors, expected)

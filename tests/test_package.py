@@ -16,15 +16,19 @@ from semsearch.cli import main
 
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
-    {"errors", "records", "protocols", "_version"},
-    {"articles", "passages", "encoder", "vectors", "render"},
-    {"store", "results"},
-    {"builder"},
+    {"errors", "_version"},
+    {"records", "protocols", "signs"},
+    {"articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
+    {"store", "results", "ranking"},
+    {"builder", "hits"},
     {"index"},
+    {"evaluation"},
     {"cli"},
 ]
 DOORS = {
     "faiss": "vectors",
+    "tantivy": "lexical",
+    "py3langid": "lexical",
     "onnx": "encoder",
     "onnxruntime": "encoder",
     "openvino": "encoder",
@@ -39,9 +43,31 @@ DOORS = {
     "yaml": "articles",
     "charset_normalizer": "articles",
     "sqlite3": "store",
+    "ir_measures": "metrics",
+    "scipy": "metrics",
+    "ir_datasets": "evaluation",
+    "jinja2": "evaluation",
+    "markupsafe": "evaluation",
+    "matplotlib": "evaluation",
     "click": "cli",
 }
-HEAVY = {"numpy", "faiss", "onnxruntime", "openvino", "tokenizers", "torch", "transformers", "sentence_transformers", "rich"}
+HEAVY = {
+    "tantivy",
+    "py3langid",
+    "numpy",
+    "faiss",
+    "onnxruntime",
+    "openvino",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "ir_measures",
+    "scipy",
+    "jinja2",
+    "matplotlib",
+    "rich",
+}
 
 
 def unit_of(path: Path) -> str:

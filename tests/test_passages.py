@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from semsearch import articles
 from semsearch.articles import SourceFile
-from semsearch.passages import context, cut
+from semsearch.passages import context, cut, whole
 from semsearch.records import Article, Block, Passage, Run
 
 
@@ -334,3 +334,16 @@ def test_a_passage_from_the_middle_of_a_hard_wrapped_paragraph_has_its_own_line(
     for passage in cut_passages:
         number = int(passage.text.split()[2])
         assert passage.line == 3 + number
+
+
+def test_an_article_taken_whole_is_one_passage_without_sentences(tmp_path: Path):
+    text = "# Oil\n\nFirst *part*.\n\n## Below\n\nSecond part.\n"
+    (tmp_path / "oil.md").write_text(text)
+    (file,) = articles.find([tmp_path / "oil.md"]).files
+    (article,) = articles.read(file, articles.load(file))
+    untitled, (passage,) = whole(article)
+    assert (untitled.title, untitled.source) == ("", article.source)
+    assert passage.text == "Oil First part.\nBelow\nSecond part."
+    assert passage.sentences == passage.sentence_spans == passage.headings == ()
+    assert text[passage.start : passage.end] == "First *part*.\n\n## Below\n\nSecond part."
+    assert passage.line == 3

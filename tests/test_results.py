@@ -7,8 +7,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from semsearch.errors import MissingExtra
-from semsearch.records import Highlight, Hit
+from semsearch.errors import InputError, MissingExtra
+from semsearch.records import Explanation, Highlight, Hit, Place
 from semsearch.results import Results
 
 
@@ -79,9 +79,31 @@ def test_to_dicts_has_the_keys_of_the_contract():
             "heading": "Help › Russia",
             "highlight": {"start": 10, "end": 26, "text": "Russia sent aid."},
             "scores": {"dense": 0.75, "lexical": None},
+            "confidence": 0.0,
+            "duplicates": [],
             "metadata": {"date": "2020-01-02"},
         }
     ]
+
+
+def test_to_dicts_of_a_hit_that_has_more():
+    place = Place("notes/b.md", 5, 33, 2, 1, "Copy")
+    explanation = Explanation((("cosine", 0.51234567, 1.0), ("late", 0.25, 0.8)), (("aid", 1.23456),), None)
+    shown = hit(confidence=0.987654, duplicates=(place,), explanation=explanation).to_dict()
+    assert shown["confidence"] == 0.9877
+    assert shown["duplicates"] == [{"source": "notes/b.md", "start": 5, "end": 33, "line": 2, "paragraph": 1, "title": "Copy"}]
+    assert shown["explanation"] == {
+        "parts": [{"name": "cosine", "value": 0.512346, "weight": 1.0}, {"name": "late", "value": 0.25, "weight": 0.8}],
+        "words": {"aid": 1.2346},
+        "rerank": None,
+    }
+    assert list(shown)[-4:] == ["confidence", "duplicates", "explanation", "metadata"]
+    json.dumps(shown)
+
+
+def test_a_hit_that_came_from_no_search_has_no_context():
+    with pytest.raises(InputError, match=r"search again for its context$"):
+        hit().context()
 
 
 def test_to_json_is_one_line_with_the_keys_of_the_contract():

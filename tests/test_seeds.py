@@ -60,6 +60,49 @@ def test_the_first_question_of_the_readme(index, root: Path):
     assert top.metadata["url"].startswith("https://")
 
 
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("how much are the weapons deals between Moscow and Caracas worth?", "roughly $11 billion"),
+        ("who was Simon Bolivar's wife and what happened to her?", "She died of fever within a year of the wedding"),
+        ("how does the flu manage to escape the antibodies people already have", "Antibodies raised against last year's strain"),
+        (
+            "which country did the Security Council punish first with mandatory trade restrictions?",
+            "Southern Rhodesia was the first",
+        ),
+        ("is Cuba allowed back into the club of American countries it was thrown out of?", "The decision was lifted in 2009"),
+        ("how is drift different from shift in the flu", "This slow change is called antigenic drift."),
+    ],
+)
+def test_the_sentence_that_answers_is_marked(index, question: str, words: str):
+    hit = index.search(question, k=1)[0]
+    assert words in hit.highlight.text
+    assert len(hit.highlight.text) < len(hit.text)
+
+
+@pytest.mark.parametrize(
+    "question", ["who is Tschaikin", "what did Tschaikin sell", "what was it that cost 48,213", "48,213 crowns"]
+)
+def test_a_rare_name_or_number_is_found_though_the_model_has_never_met_it(root: Path, tmp_path: Path, bundled, question: str):
+    planted = "The firm of Tschaikin sold the ferry for 48,213 crowns. The new owners kept its crew, and painted it green."
+    (tmp_path / "ferry.md").write_text(f"# A ferry\n\nIt had lain in the harbour since the war.\n\n{planted}\n", encoding="utf-8")
+    with semsearch.build([root / "seeds", tmp_path / "ferry.md"], tmp_path / "index", encoder=bundled) as index:
+        assert planted in index.search(question, k=1)[0].text
+
+
+def test_questions_at_once_are_answered_as_one_by_one(index, questions):
+    asked = [item["question"] for item in questions]
+    for mode in ("hybrid", "dense", "lexical"):
+        for together, question in zip(index.search_many(asked, 5, mode=mode), asked, strict=True):
+            alone = index.search(question, 5, mode=mode)
+            assert [(hit.source, hit.start, hit.highlight) for hit in together] == [
+                (hit.source, hit.start, hit.highlight) for hit in alone
+            ]
+            for one, other in zip(together, alone, strict=True):
+                assert one.score == pytest.approx(other.score, abs=2e-6)
+                assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+
+
 def test_hits_come_from_every_format(index, questions):
     suffixes = {Path(index.search(item["question"], k=1)[0].source).suffix for item in questions}
     assert suffixes == {".md", ".txt", ".html"}
@@ -120,12 +163,10 @@ ON_ONE_ARTICLE = [
     ("how many flu vaccines", "1.5 million"),
     ("how much money for energy", "$4 billion"),
     ("what did the UN meeting lead Maduro to say of Trump", "disgust"),
-    pytest.param("what present did Putin get", "replica", marks=pytest.mark.xfail(strict=True, reason="dense arm: rank 8 of 8")),
     pytest.param(
-        "what did the military specialists come for",
-        "service equipment",
-        marks=pytest.mark.xfail(strict=True, reason="dense arm: rank 2; the words alone would find it"),
+        "what present did Putin get", "replica", marks=pytest.mark.xfail(strict=True, reason="rank 5 of 8, in both arms")
     ),
+    ("what did the military specialists come for", "service equipment"),
 ]
 
 

@@ -16,11 +16,13 @@ import pytest
 from conftest import FakeEncoder
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
+from semsearch.lexical import Facts
 from semsearch.protocols import PassageText
 from semsearch.records import Article, Passage, Problem, Sentence
-from semsearch.store import DATABASE, Reader, Writer, database, embedding_hash, writer
+from semsearch.store import DATABASE, Reader, Writer, database, embedding_hash, segments, words, writer
 
 FINGERPRINT = FakeEncoder().fingerprint
+ONE_WORD = [[part] for part in FakeEncoder.tokens(PassageText("", "oil", (Sentence(0, 3),)))]
 
 
 def passage(text: str, sentences: int = 1, headings: tuple[str, ...] = ()) -> Passage:
@@ -38,14 +40,11 @@ def put(folder: Path, files: dict[str, list[str]], *, commit: bool = True) -> Wr
         hashed = [(each, embedding_hash(PassageText("", each.text, each.sentences))) for each in cut]
         opened.add_article(row, "", Article(f"as/{name}", name.upper(), {"file": name}, ()), hashed)
     pending = opened.unencoded()
-    for first in range(0, len(pending), writer.SEGMENT_ROWS):
-        hashes = pending[first : first + writer.SEGMENT_ROWS]
-        texts = [(text, spans) for _, _, text, spans in opened.passage_texts(hashes)]
-        sentences = [
-            FakeEncoder.vectors([text[a:b] for a, b in spans]) if spans else np.empty((0, 11), np.float32)
-            for text, spans in texts
-        ]
-        opened.add_vectors(hashes, FakeEncoder.vectors([text for text, _ in texts]), sentences)
+    for first in range(0, len(pending), segments.SEGMENT_ROWS):
+        hashes = pending[first : first + segments.SEGMENT_ROWS]
+        texts = [PassageText("", text, spans) for _, _, text, spans in opened.passage_texts(hashes)]
+        tokens, sentences = zip(*map(FakeEncoder.tokens, texts), strict=True)
+        opened.add_vectors(hashes, FakeEncoder.vectors([text.text for text in texts]), tokens, sentences)
     if commit:
         opened.commit(FINGERPRINT, "1.0")
         opened.close()
@@ -60,7 +59,9 @@ def stored(folder: Path) -> dict[str, np.ndarray]:
             rows = list(range(segment.first_row, segment.first_row + segment.n_rows))
             for item in reader.passages(rows, 10):
                 found[item.passage.text] = segment.vectors(np.asarray([item.row]))[0]
-                assert len(segment.sentences(item.row)) == len(item.passage.sentences)
+                tokens, sentences = FakeEncoder.tokens(PassageText("", item.passage.text, item.passage.sentences))
+                assert np.array_equal(segment.tokens(item.row), tokens)
+                assert np.array_equal(segment.sentences(item.row), sentences)
         return found
 
 
@@ -80,7 +81,7 @@ def test_what_was_written_is_read(tmp_path):
         assert reader.fingerprint == FINGERPRINT
         assert (reader.meta["generation"], reader.meta["version"]) == ("1", "1.0")
         counts = reader.counts()
-        assert counts.pop("bytes") == sum(path.stat().st_size for path in (tmp_path / "index").iterdir())
+        assert counts.pop("bytes") == sum(path.stat().st_size for path in (tmp_path / "index").rglob("*") if path.is_file())
         assert counts == {"files": 2, "articles": 2, "passages": 3}
         (segment,) = reader.segments()
         assert segment.n_rows == 2
@@ -117,7 +118,7 @@ def test_embedding_hash_tells_all_parts_apart():
 
 
 def test_worn_segments_are_rewritten_and_old_files_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "SEGMENT_ROWS", 4)
+    monkeypatch.setattr(segments, "SEGMENT_ROWS", 4)
     folder = tmp_path / "index"
     texts = {f"{i}.md": [f"aid {'oil ' * i}".strip()] for i in range(10)}
     put(folder, texts)
@@ -133,7 +134,7 @@ def test_worn_segments_are_rewritten_and_old_files_removed(tmp_path, monkeypatch
 
 
 def test_small_segments_are_merged(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "SMALL_SEGMENTS", 2)
+    monkeypatch.setattr(segments, "SMALL_SEGMENTS", 2)
     folder = tmp_path / "index"
     texts = set()
     for i in range(7):
@@ -413,9 +414,9 @@ def test_a_full_disk_is_told_and_changes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     opened = Writer(folder)
-    monkeypatch.setattr(writer, "write_segment", full)
+    monkeypatch.setattr(segments, "write_segment", full)
     with pytest.raises(InputError, match=r"\(No space left on device\): check"):
-        opened.add_vectors([b"x"], FakeEncoder.vectors(["oil"]), [FakeEncoder.vectors(["oil"])])
+        opened.add_vectors([b"x"], FakeEncoder.vectors(["oil"]), *ONE_WORD)
     opened.close()
     agrees(folder, {"aid"})
 
@@ -449,8 +450,10 @@ def read_only(request):
     if request.param == "as readers leave it":
         agrees(folder, {"aid"})
         assert (folder / f"{DATABASE}-shm").exists()
-    for path in folder.iterdir():
-        path.chmod(0o444)
+    within = [path for path in folder.rglob("*") if path.is_dir()]
+    for path in folder.rglob("*"):
+        # Others may read what was written with the usual umask, and nobody may write.
+        path.chmod(path.stat().st_mode & 0o555)
     folder.chmod(0o555)
     root = os.name == "posix" and os.geteuid() == 0
     if root:
@@ -461,12 +464,14 @@ def read_only(request):
     yield folder
     if root:
         os.setresuid(0, 0, 0)
-    folder.chmod(0o755)
+    for path in (folder, *within):
+        path.chmod(0o755)
     shutil.rmtree(top)
 
 
 def test_a_read_only_folder_can_be_read(read_only):
     agrees(read_only, {"aid"})
+    assert by_words(read_only, "aid") == {"aid"}
     with pytest.raises(InputError, match=r"cannot write to .* \(Permission denied\): check"):
         Writer(read_only)
     with pytest.raises(InputError, match="cannot write to"):
@@ -492,3 +497,273 @@ def test_a_relative_path_outlives_a_change_of_folder(tmp_path, monkeypatch):
         assert reader.passages([0], 1)[0].path == str(tmp_path / "a.md")
         assert reader.counts()["bytes"] > 0
         assert reader.segments()[0].n_rows == 1
+
+
+# The lexical side.
+
+
+def by_words(folder: Path, query: str) -> set[str]:
+    """The texts that have a question's words."""
+    with closing(Reader(folder)) as reader:
+        return texts_of(reader, query)
+
+
+def texts_of(reader: Reader, query: str) -> set[str]:
+    rows = reader.lexical().search(query, 100).rows.tolist()
+    return {item.passage.text for item in reader.passages(rows, 9)}
+
+
+def lexical_folders(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("lexical-*")}
+
+
+def take_out(folder: Path, *names: str) -> None:
+    opened = Writer(folder)
+    files = opened.files()
+    opened.remove_files(files[name].id for name in names)
+    opened.commit(FINGERPRINT, "1.0")
+    opened.close()
+
+
+def test_words_follow_the_passages(tmp_path):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid", "oil gas"]})
+    assert by_words(folder, "oil") == {"oil gas"}
+    assert by_words(folder, "a md") == {"aid", "oil gas"}
+    first = lexical_folders(folder)
+    put(folder, {})
+    assert lexical_folders(folder) == first
+    put(folder, {"b.md": ["oil sword"]})
+    assert by_words(folder, "oil") == {"oil gas", "oil sword"}
+    assert len(lexical_folders(folder)) == 1
+    assert lexical_folders(folder) != first
+    take_out(folder, "a.md")
+    assert by_words(folder, "oil gas aid") == {"oil sword"}
+    take_out(folder, "b.md")
+    assert by_words(folder, "oil gas aid sword") == set()
+    # Row numbers begin anew, and mean other texts now.
+    put(folder, {"c.md": ["battle", "council"]})
+    assert by_words(folder, "battle") == {"battle"}
+    assert by_words(folder, "oil gas aid sword") == set()
+
+
+@pytest.mark.parametrize("tolerated", [0, 10**9])
+def test_large_indexes_wait_before_they_are_written_anew(tmp_path, monkeypatch, tolerated):
+    monkeypatch.setattr(words, "TRUE_ROWS", 0)
+    monkeypatch.setattr(words, "TOLERATED", tolerated)
+    monkeypatch.setattr(segments, "SMALL_SEGMENTS", 2)
+    folder = tmp_path / "index"
+    put(folder, {f"{number}.md": [f"aid {'oil ' * number}", f"gas {'oil ' * number}"] for number in range(6)})
+    for number in range(4):
+        take_out(folder, f"{number}.md")
+        put(folder, {f"new{number}.md": [f"sword {'oil ' * number}"]})
+    agrees(folder, texts := by_words(folder, "oil gas aid sword"))
+    assert texts == {
+        *(f"{word} {'oil ' * number}" for word in ("aid", "gas") for number in (4, 5)),
+        *(f"sword {'oil ' * number}" for number in range(4)),
+    }
+    with closing(Reader(folder)) as reader:
+        assert reader.lexical().n_documents == 8
+    deleted = Facts.read(folder / lexical_folders(folder).pop()).deleted
+    assert (deleted == 0) == bool(tolerated)
+
+
+def test_files_are_copied_where_they_cannot_be_linked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    put(tmp_path / "index", {"a.md": ["aid"]})
+    put(tmp_path / "index", {"b.md": ["aid oil"]})
+    assert by_words(tmp_path / "index", "aid") == {"aid", "aid oil"}
+
+
+def test_another_language_is_another_word(tmp_path):
+    folder = tmp_path / "index"
+
+    def say(language: str) -> None:
+        opened = Writer(folder)
+        opened.remove_files(file.id for file in opened.files().values())
+        row = opened.add_file("a.md", "a.md", b"")
+        each = passage("Häuser")
+        opened.add_article(row, "", Article("a.md", "", {"language": language}, ()), [(each, b"hash")])
+        if opened.unencoded():
+            opened.add_vectors([b"hash"], FakeEncoder.vectors(["x"]), *ONE_WORD)
+        opened.commit(FINGERPRINT, "1.0")
+        opened.close()
+
+    say("pl")
+    assert by_words(folder, "Haus") == set()
+    say("de")
+    assert by_words(folder, "Haus") == {"Häuser"}
+
+
+def test_a_reader_keeps_the_words_of_its_generation(tmp_path):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid", "oil gas"]})
+    with closing(Reader(folder)) as early, closing(Reader(folder)) as late:
+        assert texts_of(early, "oil") == {"oil gas"}
+        take_out(folder, "a.md")
+        put(folder, {"b.md": ["oil"]})
+        assert texts_of(early, "oil") == {"oil gas"}
+        assert late.lexical().search("oil", 5).rows.tolist() == [1]
+        assert texts_of(late, "oil") == {"oil gas"}
+        assert texts_of(late, '"oil gas"') == {"oil gas"}
+    assert by_words(folder, "oil") == {"oil"}
+
+
+def test_files_are_read_where_the_system_has_no_names_for_open_ones(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid"]})
+    with closing(Reader(folder)) as reader:
+        take_out(folder, "a.md")
+        real = Path.exists
+        monkeypatch.setattr(Path, "exists", lambda path: not path.as_posix().startswith("/dev/fd") and real(path))
+        assert reader.lexical().search("aid", 5).rows.tolist() == [0]
+
+
+def test_a_closed_reader_has_no_words(tmp_path):
+    put(tmp_path / "index", {"a.md": ["aid"]})
+    for use in (False, True):
+        reader = Reader(tmp_path / "index")
+        if use:
+            reader.lexical()
+        reader.close()
+        reader.close()
+        with pytest.raises(InputError, match=r"was closed: open it again$"):
+            reader.lexical()
+
+
+def test_only_files_of_ours_are_swept(tmp_path):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid"]})
+    (mine,) = lexical_folders(folder)
+    (folder / mine / "notes.txt").write_text("x")
+    kept = ["lexical-0", "lexical-0123456789abcdeX", "lexical-0123456789ABCDEF", "my-lexical-0123456789abcdef"]
+    for name in [*kept, "lexical-0123456789abcdef"]:
+        (folder / name).mkdir()
+        (folder / name / "meta.json").write_text("{}")
+    put(folder, {"b.md": ["oil"]})
+    assert lexical_folders(folder) >= {mine, *kept[:3]}
+    assert os.listdir(folder / mine) == ["notes.txt"]
+    assert all((folder / name / "meta.json").exists() for name in kept)
+    assert not (folder / "lexical-0123456789abcdef").exists()
+
+
+def test_words_that_were_not_committed_are_gone(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid"]})
+    before = lexical_folders(folder)
+    opened = put(folder, {"b.md": ["oil"]}, commit=False)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for fails in ("sync", "LexicalWriter"):
+        monkeypatch.setattr(words, fails, full)
+        with pytest.raises(InputError, match=r"\(No space left on device\): check"):
+            opened.commit(FINGERPRINT, "1.0")
+        monkeypatch.undo()
+    opened.close()
+    assert lexical_folders(folder) == before
+    assert by_words(folder, "aid oil") == {"aid"}
+
+
+def test_damaged_words_are_told_and_mended_by_the_next_writer(tmp_path):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid", "oil"]})
+    for damage in ("cut", "missing", "json", "all"):
+        (mine,) = lexical_folders(folder)
+        for path in sorted((folder / mine).iterdir())[:: 1 if damage == "all" else 5]:
+            if damage == "cut":
+                path.write_bytes(path.read_bytes()[:-1])
+            elif damage == "json":
+                path.write_bytes(b"{" * path.stat().st_size)
+            else:
+                path.unlink()
+        if damage != "json":
+            with pytest.raises(IndexCorrupt, match=r"missing or cut short: .* index the articles again$"):
+                Reader(folder)
+        else:
+            with closing(Reader(folder)) as reader, pytest.raises(IndexCorrupt):
+                reader.lexical()
+        put(folder, {f"{damage}.md": ["gas"]})
+        assert by_words(folder, "aid oil gas") == {"aid", "oil", "gas"}
+
+
+def test_another_analysis_is_written_anew(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid"]})
+    before = lexical_folders(folder)
+    monkeypatch.setattr(words.lexical, "VERSION", 0)
+    put(folder, {})
+    assert lexical_folders(folder) != before
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM lexical", "UPDATE lexical SET name = '../../etc'", "DROP TABLE lexical"])
+def test_words_that_are_not_listed_are_told(tmp_path, statement):
+    put(tmp_path / "index", {"a.md": ["aid"]})
+    edit(tmp_path / "index", statement)
+    with pytest.raises(IndexCorrupt, match=r"index the articles again$"):
+        Reader(tmp_path / "index")
+
+
+def as_format_1(folder: Path) -> None:
+    """What the index was before it had a lexical side, and kept vectors of sentences where it has codes of tokens now."""
+    for statement in (
+        "DROP INDEX passages_by_embedding_and_language",
+        "ALTER TABLE passages DROP COLUMN language",
+        "CREATE INDEX passages_by_embedding ON passages (embedding)",
+        "DROP TABLE lexical",
+        "DROP TABLE lexical_rows",
+        "UPDATE meta SET value = '1' WHERE key = 'format'",
+    ):
+        edit(folder, statement)
+    for name in lexical_folders(folder):
+        shutil.rmtree(folder / name)
+    with closing(sqlite3.connect(folder / DATABASE)) as opened:
+        names = opened.execute("SELECT name, n_rows FROM segments").fetchall()
+    for name, n_rows in names:
+        (folder / f"{name}.tokens.npy").unlink()
+        np.save(folder / f"{name}.sentences.npy", np.zeros((n_rows, 11), np.int8))
+        np.save(folder / f"{name}.offsets.npy", np.arange(n_rows + 1))
+        files = [(path.name, path.stat().st_size, "") for path in sorted(folder.glob(f"{name}.*"))]
+        edit(folder, "UPDATE segments SET files = ? WHERE name = ?", json.dumps(files), name)
+
+
+def schema(folder: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(folder / DATABASE)) as opened:
+        columns = [
+            (table, row[1])
+            for (table,) in opened.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+            for row in opened.execute(f"SELECT * FROM pragma_table_info('{table}')").fetchall()
+        ]
+    return set(columns)
+
+
+def test_an_index_of_format_1_is_refused_and_brought_up_to_date(tmp_path):
+    folder = tmp_path / "index"
+    put(folder, {"a.md": ["aid", "oil gas"], "b.md": ["aid"]})
+    before = schema(folder)
+    as_format_1(folder)
+    assert schema(folder) != before
+    with pytest.raises(
+        IndexCorrupt, match=r"earlier version of semsearch: bring it up to date with semsearch index SOURCE --index"
+    ):
+        Reader(folder)
+    # What is given up changes nothing.
+    Writer(folder).close()
+    with pytest.raises(IndexCorrupt, match="earlier version"):
+        Reader(folder)
+    old = {path.name for path in folder.glob("segment-*")}
+    with closing(Writer(folder)) as opened:
+        # Codes of tokens are not to be had from what it holds: all is encoded anew.
+        assert len(opened.unencoded()) == 2
+    assert {path.name for path in folder.glob("segment-*")} == old
+    put(folder, {})
+    assert not old & {path.name for path in folder.glob("segment-*")}
+    agrees(folder, {"aid", "oil gas"})
+    assert schema(folder) == before
+    assert by_words(folder, "aid") == {"aid"}
+    with closing(sqlite3.connect(folder / DATABASE)) as opened:
+        assert set(opened.execute("SELECT language FROM passages")) == {("en",)}

@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsearch import signs
+from semsearch import vectors as module
 from semsearch.errors import IndexCorrupt
 from semsearch.vectors import SEGMENT_SUFFIXES, Segment, search, write_segment
 
 D = 8
+ONE = np.asarray([[0, 1]], np.int32)
+"""One sentence, of one token."""
+TWO = np.asarray([[0, 1], [1, 2]], np.int32)
 
 
 def unit(*shape: int, seed: int = 0) -> np.ndarray:
@@ -20,11 +25,16 @@ def unit(*shape: int, seed: int = 0) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
-def segment(folder: Path, vectors: np.ndarray, first: int = 0, live: list[int] | None = None, sentences=None) -> Segment:
+def codes(*counts: int, seed: int = 0) -> list[np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, 256, (count, signs.WIDTH), np.uint8) for count in counts]
+
+
+def segment(
+    folder: Path, vectors: np.ndarray, first: int = 0, live: list[int] | None = None, tokens=None, sentences=None
+) -> Segment:
     name = f"segment-{first}"
-    if sentences is None:
-        sentences = [vectors[i : i + 1] for i in range(len(vectors))]
-    write_segment(folder, name, vectors, sentences)
+    write_segment(folder, name, vectors, tokens or codes(*[1] * len(vectors)), sentences or [ONE] * len(vectors))
     chosen = None if live is None else np.asarray(live, np.int64)
     return Segment(folder, name, first, len(vectors), vectors.shape[1], chosen)
 
@@ -33,6 +43,15 @@ def brute_force(vectors: np.ndarray, query: np.ndarray, k: int, dead: set[int]) 
     scores = (vectors.astype(np.float64) * query).sum(axis=1)
     order = [row for row in np.lexsort((np.arange(len(scores)), -scores)).tolist() if row not in dead][:k]
     return order, [scores[row] for row in order]
+
+
+def several(folder: Path, vectors: np.ndarray, sizes: list[int], dead: set[int] | None) -> list[Segment]:
+    segments, first = [], 0
+    for size in sizes:
+        live = None if dead is None else [row for row in range(first, first + size) if row not in dead]
+        segments.append(segment(folder, vectors[first : first + size], first, live))
+        first += size
+    return segments
 
 
 @settings(derandomize=True, max_examples=60, deadline=None, database=None)
@@ -47,17 +66,62 @@ def test_search_equals_brute_force_over_several_segments(tmp_path_factory, sizes
     folder = tmp_path_factory.mktemp("segments")
     vectors, asked = unit(sum(sizes), D, seed=seed), unit(queries, D, seed=seed + 1)
     dead = set(np.flatnonzero(np.random.default_rng(seed).random(len(vectors)) < 0.4).tolist()) if masked else set()
-    segments, first = [], 0
-    for size in sizes:
-        rows = range(first, first + size)
-        live = [row for row in rows if row not in dead] if masked else None
-        segments.append(segment(folder, vectors[first : first + size], first, live))
-        first += size
+    segments = several(folder, vectors, sizes, dead if masked else None)
     for query, found in zip(asked, search(segments, asked, k), strict=True):
         rows, scores = brute_force(vectors, query, k, dead)
         assert found.rows.tolist() == rows
         assert found.scores == pytest.approx(scores, abs=1e-6)
         assert (found.rows.dtype, found.scores.dtype) == (np.int64, np.float32)
+
+
+@settings(derandomize=True, max_examples=100, deadline=None, database=None)
+@given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    k=st.integers(1, 40),
+    seed=st.integers(0, 2**31),
+    masked=st.booleans(),
+    share=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),
+    few=st.sampled_from([0, 3, 500]),
+    queries=st.sampled_from([1, 2, 25]),
+)
+def test_nothing_is_lost_to_a_filter_and_nothing_else_comes(tmp_path_factory, sizes, k, seed, masked, share, few, queries):
+    """Whether allowed rows are multiplied or faiss passes over the others."""
+    vectors, asked = unit(sum(sizes), D, seed=seed), unit(queries, D, seed=seed + 1)
+    draw = np.random.default_rng(seed)
+    dead = set(np.flatnonzero(draw.random(len(vectors)) < 0.4).tolist()) if masked else set()
+    # Rows of no segment may be named, too.
+    allowed = np.flatnonzero(draw.random(len(vectors) + 5) < share)
+    segments = several(tmp_path_factory.mktemp("segments"), vectors, sizes, dead if masked else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semsearch.vectors._FEW", few)
+        results = search(segments, asked, k, allowed=allowed)
+    for query, found in zip(asked, results, strict=True):
+        rows, scores = brute_force(vectors, query, k, dead | (set(range(len(vectors))) - set(allowed.tolist())))
+        assert found.rows.tolist() == rows
+        assert found.scores == pytest.approx(scores, abs=1e-6)
+        assert (found.rows.dtype, found.scores.dtype) == (np.int64, np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 499, 500, 501, 1999, 2000])
+def test_a_filter_over_a_large_segment(tmp_path, count):
+    vectors, first = unit(2000, D), 7
+    opened = segment(tmp_path, vectors, first=first, live=list(range(first, first + 2000, 2)) if count < 1999 else None)
+    allowed = np.sort(np.random.default_rng(count).permutation(2000)[:count]) + first
+    reachable = {int(row) for row in allowed if opened._live is None or (row - first) % 2 == 0}
+    for query in unit(3, D, seed=9):
+        (found,) = search([opened], query[None], 2000, allowed=allowed)
+        assert set(found.rows.tolist()) == reachable
+        (found,) = search([opened], query[None], 10, allowed=allowed)
+        rows, _ = brute_force(vectors, query, 10, set(range(2000)) - {row - first for row in reachable})
+        assert (found.rows - first).tolist() == rows
+
+
+def test_a_search_without_filter_is_as_before_when_one_with_a_filter_ran(tmp_path):
+    vectors = unit(100, D)
+    opened = segment(tmp_path, vectors, live=[3, 8, 63, 64, 99])
+    search([opened], vectors[:1], 100, allowed=np.asarray([8, 9]))
+    (found,) = search([opened], vectors[:1], 100)
+    assert sorted(found.rows.tolist()) == [3, 8, 63, 64, 99]
 
 
 def test_fewer_rows_than_k_come_back_without_padding(tmp_path):
@@ -96,29 +160,46 @@ def test_vectors_come_back_as_they_were(tmp_path):
 
 
 @settings(derandomize=True, max_examples=40, deadline=None, database=None)
-@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=6), seed=st.integers(0, 2**31))
-def test_sentences_keep_their_direction_and_unit_length(tmp_path_factory, counts, seed):
-    sentences = [unit(count, 384, seed=seed + i) for i, count in enumerate(counts)]
-    opened = segment(tmp_path_factory.mktemp("s"), unit(len(counts), 384), first=3, sentences=sentences)
-    for row, expected in enumerate(sentences, 3):
-        found = opened.sentences(row)
-        assert (found.shape, found.dtype) == (expected.shape, np.float32)
-        assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(found)), abs=1e-6)
-        assert (found * expected).sum(axis=1) == pytest.approx(np.ones(len(found)), abs=2e-4)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=9),
+    cut=st.integers(0, 9),
+    seed=st.integers(0, 99),
+)
+def test_tokens_and_sentences_come_back_bit_by_bit(tmp_path_factory, rows, cut, seed):
+    """Of any of several segments, in any order; and again out of what was written from them."""
+    folder = tmp_path_factory.mktemp("s")
+    tokens = codes(*(count for count, _ in rows), seed=seed)
+    draw = np.random.default_rng(seed)
+    sentences = [np.sort(draw.integers(0, count + 1, (number, 2)), axis=1).astype(np.int32) for count, number in rows]
+    vectors = unit(len(rows), D)
+    opened = [
+        segment(folder, vectors[part], first, None, tokens[part], sentences[part])
+        for part, first in ((slice(0, cut), 3), (slice(cut, None), 50))
+        if len(vectors[part])
+    ]
+    numbers = [row for each in opened for row in range(each.first_row, each.first_row + each.n_rows)]
+    order = draw.permutation(len(rows))
+    asked = np.asarray(numbers, np.int64)[order]
+    for found, place in zip(module.tokens(opened, asked), order, strict=True):
+        assert (found.dtype, found.shape) == (np.uint8, tokens[place].shape)
+        assert np.array_equal(found, tokens[place])
+    for row, place in zip(asked.tolist(), order, strict=True):
+        found = module.sentences(opened, row)
+        assert (found.dtype, found.shape) == (np.int32, sentences[place].shape)
+        assert np.array_equal(found, sentences[place])
+    assert np.array_equal(module.take(opened, asked), vectors[order])
+    kept = [module.sentences(opened, row) for row in numbers]
+    again = segment(folder, vectors, 100, None, module.tokens(opened, np.asarray(numbers)), kept)
+    for place in range(len(rows)):
+        assert np.array_equal(again.tokens(place + 100), tokens[place])
+        assert np.array_equal(again.sentences(place + 100), sentences[place])
 
 
-def test_sentences_are_stored_again_without_loss(tmp_path):
-    sentences = [unit(3, 384), unit(0, 384), unit(2, 384, seed=1)]
-    first = segment(tmp_path, unit(3, 384), first=0, sentences=sentences)
-    again = [first.sentences(row) for row in range(3)]
-    second = segment(tmp_path, unit(3, 384), first=3, sentences=again)
-    for row in range(3):
-        assert np.array_equal(second.sentences(row + 3), again[row])
-
-
-def test_zero_sentence_vector_stays_finite(tmp_path):
-    opened = segment(tmp_path, unit(1, D), sentences=[np.zeros((1, D), np.float32)])
-    assert np.array_equal(opened.sentences(0), np.zeros((1, D), np.float32))
+def test_nothing_taken_is_nothing(tmp_path):
+    opened = [segment(tmp_path, unit(3, D))]
+    assert module.take(opened, np.empty(0, np.int64)).shape == (0, D)
+    assert module.tokens(opened, np.empty(0, np.int64)) == []
+    assert module.take([], np.empty(0, np.int64)).shape == (0, 0)
 
 
 def test_segment_without_rows(tmp_path):
@@ -140,7 +221,7 @@ def test_folder_names_of_any_letters(tmp_path, name):
 @pytest.mark.parametrize("suffix", SEGMENT_SUFFIXES)
 @pytest.mark.parametrize("length", [0, 1, 20, 127, -1])
 def test_cut_files_are_corrupt(tmp_path, suffix, length):
-    write_segment(tmp_path, "segment-a", unit(5, D), [unit(2, D)] * 5)
+    write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
     path = tmp_path / f"segment-a{suffix}"
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(IndexCorrupt, match=r"segment-a .*: remove the index and index the articles again$"):
@@ -149,7 +230,7 @@ def test_cut_files_are_corrupt(tmp_path, suffix, length):
 
 @pytest.mark.parametrize("suffix", SEGMENT_SUFFIXES)
 def test_missing_and_foreign_files_are_corrupt(tmp_path, suffix):
-    write_segment(tmp_path, "segment-a", unit(5, D), [unit(2, D)] * 5)
+    write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
     path = tmp_path / f"segment-a{suffix}"
     for content in (b"\0" * 500, b"PK\x03\x04" + b"x" * 300, None):
         path.unlink() if content is None else path.write_bytes(content)
@@ -161,7 +242,7 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
     import faiss
 
     def fresh() -> None:
-        write_segment(tmp_path, "segment-a", unit(5, D), [unit(2, D)] * 5)
+        write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
 
     def opened() -> Segment:
         return Segment(tmp_path, "segment-a", 0, 5, D, None)
@@ -170,14 +251,20 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.arange(3))
     squared = faiss.IndexFlatL2(D)
     squared.add(unit(5, D))
+    sizes = np.stack([np.arange(0, 12, 2)] * 2, axis=1)
     changes = [
-        (".offsets.npy", np.arange(7)),
-        (".offsets.npy", np.arange(6, dtype=np.int32)),
-        (".offsets.npy", np.arange(6)),
+        (".offsets.npy", sizes[:, 0]),
+        (".offsets.npy", sizes[:5]),
+        (".offsets.npy", sizes.astype(np.int32)),
+        (".offsets.npy", sizes + 1),
         (".offsets.npy", np.int64(3)),
-        (".sentences.npy", np.zeros((10, D), np.float32)),
-        (".sentences.npy", np.zeros((10, D + 1), np.int8)),
-        (".sentences.npy", np.zeros(10, np.int8)),
+        (".tokens.npy", np.zeros((10, signs.WIDTH), np.int8)),
+        (".tokens.npy", np.zeros((10, signs.WIDTH + 1), np.uint8)),
+        (".tokens.npy", np.zeros((9, signs.WIDTH), np.uint8)),
+        (".tokens.npy", np.zeros(10 * signs.WIDTH, np.uint8)),
+        (".sentences.npy", np.zeros((10, 2), np.float32)),
+        (".sentences.npy", np.zeros((11, 2), np.int32)),
+        (".sentences.npy", np.zeros(10, np.int32)),
     ]
     for suffix, array in changes:
         fresh()
@@ -201,16 +288,26 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
 
 
 def test_pickles_are_never_loaded(tmp_path):
-    write_segment(tmp_path, "segment-a", unit(1, D), [unit(1, D)])
-    np.save(tmp_path / "segment-a.offsets.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
-    with pytest.raises(IndexCorrupt):
-        Segment(tmp_path, "segment-a", 0, 1, D, None)
+    for suffix in SEGMENT_SUFFIXES[1:]:
+        write_segment(tmp_path, "segment-a", unit(1, D), codes(1), [ONE])
+        np.save(tmp_path / f"segment-a{suffix}", np.array([{}, {}], dtype=object), allow_pickle=True)
+        with pytest.raises(IndexCorrupt):
+            Segment(tmp_path, "segment-a", 0, 1, D, None)
 
 
 def test_offsets_that_run_backwards_are_corrupt(tmp_path):
-    write_segment(tmp_path, "segment-a", unit(3, D), [unit(2, D)] * 3)
-    np.save(tmp_path / "segment-a.offsets.npy", np.asarray([0, 99, 2, 6]))
+    write_segment(tmp_path, "segment-a", unit(3, D), codes(2, 2, 2), [TWO] * 3)
+    np.save(tmp_path / "segment-a.offsets.npy", np.asarray([[0, 0], [99, 99], [2, 2], [6, 6]]))
     opened = Segment(tmp_path, "segment-a", 0, 3, D, None)
     for row in (0, 1):
-        with pytest.raises(IndexCorrupt):
-            opened.sentences(row)
+        for read in (opened.tokens, opened.sentences):
+            with pytest.raises(IndexCorrupt, match=r"index the articles again$"):
+                read(row)
+
+
+@pytest.mark.parametrize("spans", [[[-1, 1]], [[1, 0]], [[0, 3]], [[3, 3]], [[0, 1], [0, 2**31 - 1]]])
+def test_sentences_of_other_tokens_than_the_rows_are_corrupt(tmp_path, spans):
+    opened = segment(tmp_path, unit(2, D), tokens=codes(2, 9), sentences=[np.asarray(spans, np.int32), ONE])
+    with pytest.raises(IndexCorrupt, match="sentences of row 0 are not where they should be"):
+        opened.sentences(0)
+    assert opened.sentences(1).tolist() == [[0, 1]]

@@ -71,7 +71,7 @@ def _agrees(export: Export, model: SentenceTransformer) -> bool:
     """Whether an export gives the vectors of sentence-transformers, on a few texts of different lengths and scripts."""
     from semsearch.encoder.fast import FastEncoder
 
-    mine = FastEncoder(export, lambda single: single).encode_queries(_SAMPLE)
+    mine = FastEncoder(export, lambda single: single).encode_queries(_SAMPLE).vectors
     theirs = model.encode_query(_SAMPLE, normalize_embeddings=True, show_progress_bar=False)
     return bool((mine * theirs).sum(axis=1).min() >= _AGREEMENT)
 

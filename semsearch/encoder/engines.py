@@ -105,6 +105,9 @@ class OpenVino:
     def __init__(self, export: Export) -> None:
         import openvino
 
+        # Its table of types is made at the first call, and two threads that make it at once wait for each other for ever: one has
+        # C++'s guard of the table and wants the interpreter's lock, the other the reverse (openvino 2026.4.1, seen once).
+        openvino.Type.i64.to_dtype()
         core = openvino.Core()
         bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.name = "openvino bf16" if bfloat16 else "openvino"

@@ -32,7 +32,7 @@ from semsearch.protocols import Fingerprint
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Export", "cache_folder", "ensure", "load_reference", "opened"]
+__all__ = ["Export", "cache_folder", "ensure", "load_reference", "opened", "quiet"]
 
 logger = logging.getLogger("semsearch")
 
@@ -169,7 +169,7 @@ def load_reference(files: ModelFiles, device: str = "cpu") -> SentenceTransforme
 
     :raises ModelUnavailable: if it cannot be loaded.
     """
-    with _quiet():
+    with quiet():
         from sentence_transformers import SentenceTransformer
 
         try:
@@ -272,7 +272,7 @@ def _write_network(model: SentenceTransformer, folder: Path) -> tuple[tuple[str,
             return self.network(**dict(zip(names, tensors, strict=True)))[0]
 
     whole = folder / "whole.onnx"
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         torch.onnx.export(
             TokenVectors(),
             tuple(sample[name] for name in names),
@@ -299,7 +299,7 @@ def _sync(path: Path) -> int:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the warnings and progress bars of torch and transformers, which are not for our users."""
     loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers", "torch.onnx")]
     levels = [log.level for log in loggers]

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from semsearch import signs
 from semsearch.encoder.engines import Batch, BulkEngine, OnnxRuntime
 from semsearch.encoder.export import Export
-from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText
+from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText, Queries
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["FastEncoder"]
+__all__ = ["FastEncoder", "one_code_each"]
 
 logger = logging.getLogger("semsearch")
 
@@ -36,6 +37,9 @@ class FastEncoder:
         # The file may carry another limit and padding than sentence-transformers uses; both are done here.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        identifier = self._tokenizer.token_to_id(unknown) if unknown else None
+        self._unknown = -1 if identifier is None else identifier
         self._single = OnnxRuntime(export)
         self._make_bulk = bulk
         self._bulk: BulkEngine | None = None
@@ -65,38 +69,71 @@ class FastEncoder:
             counts += map(len, encodings)
         return counts
 
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Questions, with the model's query prompt: float32 (n, d), unit rows. Ends beyond the model's limit are cut."""
-        encodings = self._tokenizer.encode_batch_fast([self.fingerprint.query_prompt + text for text in texts])
+    def encode_queries(self, texts: Sequence[str]) -> Queries:
+        """Questions, with the model's query prompt. Ends beyond the model's limit are cut."""
+        prompt = self.fingerprint.query_prompt
+        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
         vectors = np.empty((len(texts), self.fingerprint.dimension), np.float32)
+        tokens: list[Matrix] = [vectors[:0]] * len(texts)
+        known = [1.0] * len(texts)
+        spans = [np.asarray([[0, len(text)]], np.int64) for text in texts]
         for batch in self._batches(encodings, OnnxRuntime.budget):
-            vectors[batch.positions] = self._pool(batch, self._single.run(batch))
-        return vectors
+            states = self._single.run(batch)
+            vectors[batch.positions] = self._pool(batch, states)
+            for row, position in enumerate(batch.positions):
+                tokens[position] = vectors[position : position + 1]
+                real, known[position] = self._real(encodings[position], len(prompt))
+                if self._late and len(real):
+                    tokens[position] = unit(states[row, real])
+                    spans[position] = np.asarray(encodings[position].offsets, np.int64)[real] - len(prompt)
+        return Queries(vectors, tokens, spans, known)
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         """Passages, with the model's document prompt, longest first; each position comes once.
 
-        Sentence vectors are pooled from the token vectors of the passage ("late pooling"), so a sentence is read in its
-        passage. Models that do not pool by the mean have no such vectors: their sentences are encoded on their own.
+        Token vectors are those of the passage's own pass, so a word is read in its passage. Models that do not pool by the mean
+        have none that mean much: their sentences are encoded on their own, and stand for the tokens.
         """
         prefixes = [self._prefix(passage.context) for passage in passages]
         encodings = self._tokenizer.encode_batch(
             [prefix + passage.text for prefix, passage in zip(prefixes, passages, strict=True)]
         )
-        late = self.fingerprint.pooling == "mean"
-        ranges = [
-            _token_ranges(encoding, len(prefix), passage) if late else np.empty((0, 2), np.int64)
-            for encoding, prefix, passage in zip(encodings, prefixes, passages, strict=True)
-        ]
+        prompt = len(self.fingerprint.document_prompt)
 
         def finish(batch: Batch, states: NDArray[np.float32]) -> Encoded:
             vectors = self._pool(batch, states)
-            pooled = _pool_ranges(states, [ranges[position] for position in batch.positions], vectors)
-            return Encoded(batch.positions, vectors, pooled)
+            if not self._late:
+                return Encoded(batch.positions, vectors, [], [])
+            real = [self._real(encodings[position], prompt)[0] for position in batch.positions]
+            codes = signs.pack(np.concatenate([states[row, chosen] for row, chosen in enumerate(real)]))
+            ranges = [
+                _token_ranges(encodings[position], chosen, len(prefixes[position]), passages[position])
+                for position, chosen in zip(batch.positions, real, strict=True)
+            ]
+            return Encoded(batch.positions, vectors, np.split(codes, np.cumsum([len(chosen) for chosen in real])[:-1]), ranges)
 
         engine = self._bulk_engine()
         for encoded in engine.map(self._batches(encodings, engine.budget, warn=True), finish):
-            yield encoded if late else encoded._replace(sentences=self._encode_sentences(passages, encoded.positions))
+            yield encoded if self._late else self._with_sentences(encoded, passages)
+
+    @property
+    def _late(self) -> bool:
+        return self.fingerprint.pooling == "mean"
+
+    def _real(self, encoding: Encoding, prompt: int) -> tuple[NDArray[np.int64], float]:
+        """Positions of the tokens that stand for letters behind the prompt, as far as the model takes and knows them.
+
+        Also the share of these that it knows. What stands for unknown words is like any other unknown word, and tells nothing.
+        """
+        offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
+        ids = np.asarray(encoding.ids, np.int64)
+        limit = self.fingerprint.max_tokens
+        if len(offsets) > limit:
+            # The last place is the closing token's.
+            offsets, ids = offsets[: limit - 1], ids[: limit - 1]
+        real = np.flatnonzero((offsets[:, 1] > offsets[:, 0]) & (offsets[:, 1] > prompt))
+        known = real[ids[real] != self._unknown]
+        return known, len(known) / len(real) if len(real) else 1.0
 
     def _bulk_engine(self) -> BulkEngine:
         if self._bulk is None:
@@ -143,20 +180,19 @@ class FastEncoder:
                 pooled = np.matmul(mask.transpose(0, 2, 1), states)[:, 0]
         return unit(pooled)
 
-    def _encode_sentences(self, passages: Sequence[PassageText], positions: list[int]) -> list[Matrix]:
-        texts, sizes = [], []
-        for position in positions:
-            passage = passages[position]
-            texts += [passage.text[start:end] for start, end in passage.sentences]
-            sizes.append(len(passage.sentences))
+    def _with_sentences(self, encoded: Encoded, passages: Sequence[PassageText]) -> Encoded:
+        """The same with sentences, encoded on their own, in the place of tokens."""
+        chosen = [passages[position] for position in encoded.positions]
+        texts = [passage.text[start:end] for passage in chosen for start, end in passage.sentences]
         encodings = self._tokenizer.encode_batch_fast([self.fingerprint.document_prompt + text for text in texts])
         vectors = np.empty((len(texts), self.fingerprint.dimension), np.float32)
         engine = self._bulk_engine()
-        for chosen, pooled in engine.map(
+        for positions, pooled in engine.map(
             self._batches(encodings, engine.budget), lambda batch, states: (batch.positions, self._pool(batch, states))
         ):
-            vectors[chosen] = pooled
-        return np.split(vectors, np.cumsum(sizes)[:-1]) if sizes else []
+            vectors[positions] = pooled
+        tokens, sentences = one_code_each(vectors, [len(passage.sentences) for passage in chosen])
+        return encoded._replace(tokens=tokens, sentences=sentences)
 
 
 def unit(rows: NDArray[np.float32]) -> Matrix:
@@ -165,30 +201,18 @@ def unit(rows: NDArray[np.float32]) -> Matrix:
     return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
 
 
-def _token_ranges(encoding: Encoding, prefix: int, passage: PassageText) -> NDArray[np.int64]:
-    """First token and the one behind the last of each sentence, int64 (sentences, 2); both equal where it has none."""
-    offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
-    real = np.flatnonzero(offsets[:, 1] > offsets[:, 0])
+def one_code_each(vectors: Matrix, sizes: Sequence[int]) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int32]]]:
+    """``tokens`` and ``sentences`` of `Encoded` where each sentence is one token; ``sizes`` counts each passage's sentences."""
+    tokens = np.split(signs.pack(vectors), np.cumsum(sizes)[:-1]) if sizes else []
+    ranges = [np.stack([np.arange(size), np.arange(1, size + 1)], axis=1).astype(np.int32) for size in sizes]
+    return tokens, ranges
+
+
+def _token_ranges(encoding: Encoding, real: NDArray[np.int64], prefix: int, passage: PassageText) -> NDArray[np.int32]:
+    """First token and the one behind the last of each sentence, counted among the real ones; both equal where it has none."""
+    offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[real]
     spans = np.asarray(passage.sentences, np.int64).reshape(-1, 2) + prefix
-    if not len(real):
-        return np.zeros_like(spans)
     # By a token's end at the left and its start at the right: a token may include the space before its word.
-    first = np.searchsorted(offsets[real, 1], spans[:, 0], side="right")
-    behind = np.searchsorted(offsets[real, 0], spans[:, 1], side="left")
-    empty = behind <= first
-    result = np.stack([real[np.minimum(first, len(real) - 1)], real[np.maximum(behind, 1) - 1] + 1], axis=1)
-    result[empty] = 0
-    return result
-
-
-def _pool_ranges(states: NDArray[np.float32], ranges: list[NDArray[np.int64]], vectors: Matrix) -> list[Matrix]:
-    """Unit mean of each range of token vectors; a range of no tokens has its passage's vector."""
-    pooled = []
-    for row, spans in enumerate(ranges):
-        limit = states.shape[1]
-        sums = [
-            states[row, first : min(behind, limit)].sum(axis=0) if first < min(behind, limit) else vectors[row]
-            for first, behind in spans
-        ]
-        pooled.append(unit(np.asarray(sums, np.float32).reshape(-1, vectors.shape[1])))
-    return pooled
+    first = np.searchsorted(offsets[:, 1], spans[:, 0], side="right")
+    behind = np.searchsorted(offsets[:, 0], spans[:, 1], side="left")
+    return np.stack([first, np.maximum(first, behind)], axis=1).astype(np.int32)

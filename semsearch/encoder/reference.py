@@ -12,7 +12,8 @@ import numpy as np
 
 from semsearch.encoder.engines import accelerator
 from semsearch.encoder.export import load_reference
-from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText
+from semsearch.encoder.fast import one_code_each
+from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText, Queries
 
 if TYPE_CHECKING:
     from semsearch.encoder.model import ModelFiles
@@ -24,7 +25,10 @@ _CHUNK = 256
 
 
 class ReferenceEncoder:
-    """`Encoder` over `SentenceTransformer.encode_query` and `encode_document`; sentences are encoded on their own."""
+    """`Encoder` over `SentenceTransformer.encode_query` and `encode_document`.
+
+    Sentences are encoded on their own, and stand for the tokens.
+    """
 
     def __init__(self, files: ModelFiles, fingerprint: Fingerprint) -> None:
         self._device = accelerator() or "cpu"
@@ -54,10 +58,12 @@ class ReferenceEncoder:
             return [len(row) for row in rows]
         return [len(text.split()) for text in texts]
 
-    def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Questions, with the model's query prompt: float32 (n, d), unit rows."""
-        vectors = self._model.encode_query(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, np.float32)
+    def encode_queries(self, texts: Sequence[str]) -> Queries:
+        """Questions, with the model's query prompt; each is one token."""
+        encoded = self._model.encode_query(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        vectors = np.asarray(encoded, np.float32)
+        spans = [np.asarray([[0, len(text)]], np.int64) for text in texts]
+        return Queries(vectors, list(vectors[:, None]), spans, [1.0] * len(texts))
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         """Passages, with the model's document prompt, in order."""
@@ -66,12 +72,9 @@ class ReferenceEncoder:
             sentences = [text[start:end] for _, text, spans in chunk for start, end in spans]
             texts = [f"{self._shortened(context)} {text}".lstrip() for context, text, _ in chunk]
             vectors = self._documents(texts + sentences)
-            sizes = np.cumsum([len(spans) for _, _, spans in chunk])
-            yield Encoded(
-                list(range(first, first + len(chunk))),
-                vectors[: len(chunk)],
-                np.split(vectors[len(chunk) :], sizes[:-1]),
-            )
+            positions = list(range(first, first + len(chunk)))
+            sizes = [len(spans) for _, _, spans in chunk]
+            yield Encoded(positions, vectors[: len(chunk)], *one_code_each(vectors[len(chunk) :], sizes))
 
     def _shortened(self, context: str) -> str:
         """The context, cut to its share of the model's limit."""

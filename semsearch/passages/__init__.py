@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from semsearch.passages.sentences import spans
 from semsearch.protocols import CONTEXT_SHARE
 from semsearch.records import Article, Block, Passage, Run, Sentence, locate
 
-__all__ = ["VERSION", "CountTokens", "context", "cut"]
+__all__ = ["VERSION", "CountTokens", "context", "cut", "whole"]
 
 VERSION = 1
 """Raised when the same article is cut otherwise: an index then cuts its articles anew when it is refreshed."""
@@ -62,6 +63,23 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
         for start, stop in draft.split(room[group.headings], length, count_tokens):
             passages.append(draft.passage(start, stop, group, article))
     return passages
+
+
+def whole(article: Article) -> tuple[Article, list[Passage]]:
+    """An article as one passage without sentences, its title before its text, and the article without its title.
+
+    The text is ``(title + " " + text).strip()``, as retrieval benchmarks encode documents; the encoder cuts it where the model's
+    limit is. Only for measuring: what is cut off cannot be found.
+    """
+    blocks = [block for block in article.blocks if block.text]
+    text = "\n".join(block.text for block in blocks)
+    runs = [run for block in blocks for run in block.runs]
+    start, end = (runs[0].source_start, runs[-1].source_end) if runs else (0, 0)
+    # A record without a text has its title in place of it.
+    parts = [article.title] if text == article.title else [article.title, text]
+    line = article.line_at(start, blocks[0].line if blocks else 1)
+    passage = Passage(" ".join(parts).strip(), (), 1, line, start, end, (), ())
+    return replace(article, title=""), [passage]
 
 
 def _language(article: Article) -> str:

@@ -1,7 +1,8 @@
 """One index directory: what is in it, and how it changes.
 
 ``semsearch.sqlite`` is the truth: files, articles, passages, the model's fingerprint, and which rows of which segment hold
-whose vectors. Segments are derived files under names never used before; the database lists each with length and checksum.
+whose vectors. Segments and the folder of the lexical side are derived, under names never used before; the database lists each
+file with length and checksum.
 One transaction is one generation: a process killed anywhere leaves the last one whole, and the files of an unfinished one
 are swept away by the next writer. Readers see the generation that they opened. One process writes at a time, held by an
 OS lock that dies with its process.
@@ -14,8 +15,11 @@ Deliberately not here: reading articles, the model, ranking.
 
 from __future__ import annotations
 
-from semsearch.store.database import DATABASE, FORMAT
+from semsearch.store.database import FORMAT
+from semsearch.store.files import DATABASE
+from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
-from semsearch.store.writer import SEGMENT_ROWS, FileRow, Writer, embedding_hash
+from semsearch.store.segments import SEGMENT_ROWS
+from semsearch.store.writer import FileRow, Writer, embedding_hash
 
-__all__ = ["DATABASE", "FORMAT", "SEGMENT_ROWS", "FileRow", "PassageRow", "Reader", "Writer", "embedding_hash"]
+__all__ = ["DATABASE", "FORMAT", "SEGMENT_ROWS", "Allowed", "FileRow", "PassageRow", "Reader", "Writer", "embedding_hash"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +16,11 @@ from typing import Any
 import numpy as np
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew, InputError
-from semsearch.records import INDEX_DATABASE
-from semsearch.vectors import SEGMENT_SUFFIXES, Segment
+from semsearch.store.files import DATABASE
+from semsearch.vectors import Segment
 
-DATABASE = INDEX_DATABASE
-_SEGMENT_FILE = re.compile(rf"segment-[0-9a-f]{{16}}(?:{'|'.join(map(re.escape, SEGMENT_SUFFIXES))})\Z")
-LOCK = "semsearch.lock"
-FORMAT = 1
+FORMAT = 2
+"""What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date: 1 had no lexical side."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
 
 SCHEMA = """
@@ -39,16 +36,29 @@ CREATE INDEX articles_by_file ON articles (file);
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles, text TEXT NOT NULL, headings TEXT NOT NULL,
     paragraph INTEGER NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-    sentences BLOB NOT NULL, embedding BLOB NOT NULL
+    sentences BLOB NOT NULL, embedding BLOB NOT NULL, language TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX passages_by_article ON passages (article);
-CREATE INDEX passages_by_embedding ON passages (embedding);
+CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);
 CREATE TABLE embeddings (hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE TABLE segments (
     name TEXT PRIMARY KEY, first_row INTEGER NOT NULL UNIQUE, n_rows INTEGER NOT NULL, live INTEGER NOT NULL,
     files TEXT NOT NULL
 );
+CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL);
+CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL);
 """
+
+FROM_1 = """
+ALTER TABLE passages ADD COLUMN language TEXT NOT NULL DEFAULT '';
+DROP INDEX passages_by_embedding;
+CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);
+CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL);
+CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL);
+DELETE FROM embeddings;
+DELETE FROM segments;
+"""
+"""What makes a database of format 1 one of format 2, but for the passages' languages, and for their vectors, which come anew."""
 
 _BUSY = ("locked", "busy")
 _OUTSIDE = ("full", "readonly", "unable to open", "disk I/O")
@@ -83,16 +93,6 @@ def closed(folder: Path) -> InputError:
 def damaged(folder: Path, reason: str) -> IndexCorrupt:
     """The error of a database that does not hold what it should."""
     return IndexCorrupt(f"the index {folder} is damaged ({reason}): remove it and index the articles again")
-
-
-def is_ours(name: str) -> bool:
-    """Whether a file in an index directory is the index's own."""
-    return name in {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK} or is_segment_file(name)
-
-
-def is_segment_file(name: str) -> bool:
-    """Whether a name is one that a writer made up for a segment; nothing else is ever removed."""
-    return _SEGMENT_FILE.match(name) is not None
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:

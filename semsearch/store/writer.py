@@ -5,46 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from semsearch import lexical
 from semsearch.errors import IndexLocked, InputError
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Article, Passage, Problem, Sentence
+from semsearch.store import segments, words
 from semsearch.store.database import (
     APPLICATION_ID,
-    DATABASE,
     FORMAT,
-    LOCK,
+    FROM_1,
     SCHEMA,
     connect_to_read,
     connect_to_write,
-    is_ours,
-    is_segment_file,
     one,
-    open_segments,
     read_meta,
     translated,
 )
-from semsearch.vectors import write_segment
+from semsearch.store.files import DATABASE, LOCK, is_ours, sweep, sync_folder, writing
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["SEGMENT_ROWS", "FileRow", "Writer", "embedding_hash"]
-
-SEGMENT_ROWS = 16_384
-"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 5 sentences a passage about 150 MB, and half a
-GB while it is written."""
-SMALL_SEGMENTS = 8
-"""More segments than this that are less than half full are merged, so that a search never visits many files."""
+__all__ = ["FileRow", "Writer", "embedding_hash"]
 
 
 class FileRow(NamedTuple):
@@ -83,7 +75,7 @@ class Writer:
 
         self._lock = FileLock(folder / LOCK, timeout=0)
         try:
-            with _writing(folder):
+            with writing(folder):
                 self._lock.acquire()
         except Timeout as error:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
@@ -107,9 +99,13 @@ class Writer:
             for statement in SCHEMA.split(";"):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        elif int(self.meta["format"]) < FORMAT:
+            for statement in FROM_1.split(";"):
+                self._database.execute(statement)
+            words.add_languages(self._database)
         self._sweep()
         if fresh:
-            for table in ("passages", "articles", "files", "embeddings", "segments", "meta"):
+            for table in ("passages", "articles", "files", "embeddings", "segments", "lexical", "lexical_rows", "meta"):
                 self._database.execute(f"DELETE FROM {table}")
             self.meta = {"generation": self.meta.get("generation", "0")}
         self._follow_articles()
@@ -176,14 +172,17 @@ class Writer:
 
         :param record: what follows the file's name in the article's source: "" or ``#LINE``.
         """
+        given = list(passages)
+        texts = [passage.text for passage, _ in given]
+        languages = lexical.languages(article.title, texts, article.metadata.get("language"))
         with translated(self.folder):
             cursor = self._database.execute(
                 "INSERT INTO articles (file, record, title, metadata) VALUES (?, ?, ?, ?)",
                 (file, record, article.title, json.dumps(dict(article.metadata), ensure_ascii=False)),
             )
             self._database.executemany(
-                "INSERT INTO passages (article, text, headings, paragraph, line, start, stop, sentences, embedding)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO passages (article, text, headings, paragraph, line, start, stop, sentences, embedding, language)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         cursor.lastrowid,
@@ -198,8 +197,9 @@ class Writer:
                             "<i4",
                         ).tobytes(),
                         embedding,
+                        language,
                     )
-                    for passage, embedding in passages
+                    for (passage, embedding), language in zip(given, languages, strict=True)
                 ),
             )
 
@@ -282,24 +282,16 @@ class Writer:
                 spans = np.frombuffer(sentences, "<i4").reshape(-1, 4)[:, :2].tolist()
                 yield title, tuple(json.loads(headings)), text, tuple(Sentence(*span) for span in spans)
 
-    def add_vectors(self, hashes: Sequence[bytes], vectors: Matrix, sentences: Sequence[Matrix]) -> None:
-        """A new segment: the vectors of the texts with these hashes.
-
-        :param vectors: float32 (n, d), unit rows; ``sentences``: n arrays, float32 (number of sentences, d).
-        """
-        name = f"segment-{secrets.token_hex(8)}"
+    def add_vectors(
+        self,
+        hashes: Sequence[bytes],
+        vectors: Matrix,
+        tokens: Sequence[NDArray[np.uint8]],
+        sentences: Sequence[NDArray[np.int32]],
+    ) -> None:
+        """A new segment: the vectors of the texts with these hashes, as `vectors.write_segment` takes them."""
         with translated(self.folder):
-            first = int(one(self._database, "SELECT coalesce(max(first_row + n_rows), 0) FROM segments"))
-            with _writing(self.folder):
-                files = [(path.name, *_sync(path)) for path in write_segment(self.folder, name, vectors, sentences)]
-            self._database.execute(
-                "INSERT INTO segments (name, first_row, n_rows, live, files) VALUES (?, ?, ?, ?, ?)",
-                (name, first, len(hashes), len(hashes), json.dumps(files)),
-            )
-            self._database.executemany(
-                "INSERT OR REPLACE INTO embeddings (hash, row) VALUES (?, ?)",
-                ((embedding, first + number) for number, embedding in enumerate(hashes)),
-            )
+            segments.add(self._database, self.folder, hashes, vectors, tokens, sentences)
 
     def commit(self, fingerprint: Fingerprint, version: str, facts: Mapping[str, str] | None = None) -> int:
         """Make what was written the index, and return the number of its generation; the old segments go.
@@ -308,7 +300,8 @@ class Writer:
         :param facts: other facts to keep with the index.
         """
         with translated(self.folder):
-            self._drop_unused(fingerprint.dimension)
+            segments.drop_unused(self._database, self.folder, fingerprint.dimension)
+            words.refresh(self._database, self.folder)
             generation = int(self.meta.get("generation", 0)) + 1
             facts = {
                 **(facts or {}),
@@ -319,55 +312,16 @@ class Writer:
                 "base": str(self._base),
             }
             self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
-            with _writing(self.folder):
-                _sync_folder(self.folder)
+            with writing(self.folder):
+                sync_folder(self.folder)
             self._database.execute("COMMIT")
             self._sweep()
         return generation
 
-    def _drop_unused(self, dimension: int) -> None:
-        """Forget vectors that no passage has, and rewrite the segments that are mostly such, or small and many."""
-        database = self._database
-        database.execute("DELETE FROM embeddings WHERE hash NOT IN (SELECT embedding FROM passages)")
-        database.execute(
-            "UPDATE segments SET live = (SELECT count(*) FROM embeddings WHERE row >= first_row AND row < first_row + n_rows)"
-        )
-        database.execute("DELETE FROM segments WHERE live = 0")
-        sparse = database.execute("SELECT name FROM segments WHERE live * 2 < n_rows").fetchall()
-        small = database.execute("SELECT name FROM segments WHERE live * 2 < ?", (SEGMENT_ROWS,)).fetchall()
-        worn = {name for (name,) in sparse} | ({name for (name,) in small} if len(small) > SMALL_SEGMENTS else set())
-        if not worn:
-            return
-        segments = open_segments(database, self.folder, dimension, worn)
-        hashes: list[bytes] = []
-        vectors: list[Matrix] = []
-        sentences: list[Matrix] = []
-        for segment in segments:
-            rows = database.execute(
-                "SELECT hash, row FROM embeddings WHERE row >= ? AND row < ? ORDER BY row",
-                (segment.first_row, segment.first_row + segment.n_rows),
-            ).fetchall()
-            if hashes and len(hashes) + len(rows) > SEGMENT_ROWS:
-                self.add_vectors(hashes, np.concatenate(vectors), sentences)
-                hashes, vectors, sentences = [], [], []
-            hashes += [embedding for embedding, _ in rows]
-            numbers = np.asarray([row for _, row in rows], np.int64)
-            vectors.append(segment.vectors(numbers))
-            sentences += [segment.sentences(int(row)) for row in numbers]
-        self.add_vectors(hashes, np.concatenate(vectors), sentences)
-        database.executemany("DELETE FROM segments WHERE name = ?", ((name,) for name in worn))
-
     def _sweep(self) -> None:
-        """Remove the files of segments that the database does not list: of unfinished or of old generations."""
-        listed = {name for (name,) in self._database.execute("SELECT name FROM segments")}
-        for path in self._segment_files():
-            if path.name.split(".")[0] not in listed:
-                # Where a reader's file cannot be removed (Windows), a later writer does it.
-                with suppress(OSError):
-                    path.unlink()
-
-    def _segment_files(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if is_segment_file(path.name)]
+        """Remove what the database does not list: files of unfinished or of old generations."""
+        names = self._database.execute("SELECT name FROM segments UNION SELECT name FROM lexical")
+        sweep(self.folder, {name for (name,) in names})
 
     def close(self) -> None:
         """Give up what was not committed, and let others write."""
@@ -388,8 +342,7 @@ class Writer:
     def _unmake(self) -> None:
         """Leave nothing of an index that was never committed."""
         self._database.close()
-        for path in self._segment_files():
-            path.unlink()
+        sweep(self.folder, set())
         for suffix in ("-wal", "-shm", ""):
             (self.folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
 
@@ -401,7 +354,7 @@ def _prepare(folder: Path) -> None:
     except UnicodeEncodeError as error:
         raise InputError(f"the name {os.fsencode(folder)!r} is not UTF-8: give another folder with --index") from error
     try:
-        with _writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
     except (FileExistsError, NotADirectoryError) as error:
@@ -413,39 +366,6 @@ def _prepare(folder: Path) -> None:
         raise InputError(f"{folder} is not an index and not empty ({min(others)}): give another folder with --index")
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """The system's errors as ours; ``Timeout`` of filelock, which is one of its, passes."""
-    try:
-        yield
-    except (FileExistsError, NotADirectoryError, TimeoutError):
-        raise
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {folder} ({error.strerror or error}): check the disk's space and permissions"
-        ) from error
-
-
 def _may_lie_in_index(name: str) -> bool:
     """Whether an index may be made beside a file of this name: it is the index's own, or tells of it."""
     return is_ours(name) or name in (".gitignore", ".gitkeep") or name.lower().startswith("readme")
-
-
-def _sync(path: Path) -> tuple[int, str]:
-    """Length and SHA-256 of a file, which is on the disk when this returns."""
-    digest = hashlib.sha256()
-    with path.open("rb+") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-        os.fsync(file.fileno())
-        return file.tell(), digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,131 @@
+"""The command line: parse, call, print; nothing else.
+
+Results go to stdout, progress and notes to stderr. Exit codes are grep's: 0 answered, 1 nothing relevant found (``eval``: a
+``--fail-if`` holds), 2 usage or a reported error, which is one line; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+import click
+
+from semsearch._version import __version__
+from semsearch.cli.ask import ask
+from semsearch.cli.eval import evaluate
+from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json
+from semsearch.errors import SemsearchError
+
+__all__ = ["main"]
+
+
+class _Reporting(click.Group):
+    """Turns our errors into one line on stderr and exit code 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _fail(error.format_message())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            command = f" {ctx.invoked_subcommand}" if ctx.invoked_subcommand else ""
+            _fail(f"{error.format_message().rstrip('.')}: see semsearch{command} --help")
+        except SemsearchError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            note("interrupted: the index is as it was")
+            sys.exit(130)
+        except BrokenPipeError:
+            # The reader has gone (head); nothing is left to say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        except OSError as error:
+            _fail(
+                f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}: check the disk and its permissions"
+            )
+        except MemoryError:
+            _fail("out of memory: index fewer or smaller files at a time")
+
+
+def _fail(message: str) -> NoReturn:
+    note(message)
+    sys.exit(2)
+
+
+@click.group(cls=_Reporting, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="semsearch")
+def main() -> None:
+    """Ask your own articles: ranked passages that answer a question, each with its place."""
+    logger = logging.getLogger("semsearch")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(_NoteHandler())
+
+
+main.add_command(ask)
+main.add_command(evaluate)
+
+
+class _NoteHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@index_option
+@model_option
+@click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
+@json_option
+def index(sources: Sequence[str], path: str, model: str | None, fresh: bool, as_json: bool) -> None:
+    """Index articles, or refresh an index: files, folders or patterns.
+
+    Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
+    """
+    with build(sources, path, model, fresh) as built:
+        report = built.report
+        assert report is not None
+        if as_json:
+            print_json(asdict(report))
+        else:
+            click.echo(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
+
+
+@main.command()
+@index_option
+@json_option
+def status(path: str, as_json: bool) -> None:
+    """Say what is in an index."""
+    from semsearch.index import Index
+
+    with Index.open(path) as opened:
+        facts = opened.status()
+    if as_json:
+        print_json(facts)
+    else:
+        for key, value in facts.items():
+            click.echo(f"{key:<12} {value:,}" if isinstance(value, int) else f"{key:<12} {value}")
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@index_option
+@json_option
+def remove(sources: Sequence[str], path: str, as_json: bool) -> None:
+    """Take files, folders or records (FILE#LINE) out of an index. The files themselves are left alone."""
+    from semsearch.index import remove as remove_sources
+
+    removed = remove_sources(sources, path)
+    click.echo(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")

@@ -1,0 +1,110 @@
+"""``semsearch ask``: one question, its passages.
+
+Deliberately not here: how passages are found (`index`), how they look (`render`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from semsearch.cli.output import build, index_option, json_option, note, print_results
+from semsearch.errors import IndexMissing
+from semsearch.records import Mode
+
+if TYPE_CHECKING:
+    from semsearch.index import Index
+
+__all__ = ["ask"]
+
+DEFAULT_SOURCE = "seeds"
+_MODES = get_args(Mode)
+
+
+@click.command()
+@click.argument("question")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@index_option
+@click.option("-k", default=5, show_default=True, type=click.IntRange(1, 10_000), help="How many passages.")
+@click.option(
+    "--mode",
+    type=click.Choice(_MODES),
+    default=_MODES[0],
+    show_default=True,
+    help="How passages are ranked: by meaning and words, by meaning, by words.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only articles whose metadata, title or source are so: =, !=, <, <=, >, >=; patterns; a|b. Again for more conditions.",
+)
+@click.option("--per-article", type=click.IntRange(1, 10_000), metavar="N", help="At most so many passages of one article.")
+@click.option("--copies", is_flag=True, help="Give copies of a passage ranks of their own.")
+@click.option("--explain", is_flag=True, help="Say how each score came about.")
+@click.option("--rerank", metavar="MODEL", help="Let a CrossEncoder (folder or hub name) order the best candidates.")
+@click.option("--rerank-seconds", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="What it may take.")
+@json_option
+def ask(
+    question: str,
+    sources: Sequence[str],
+    path: str,
+    k: int,
+    mode: Mode,
+    where: Sequence[str],
+    per_article: int | None,
+    copies: bool,
+    explain: bool,
+    rerank: str | None,
+    rerank_seconds: float,
+    as_json: bool,
+) -> None:
+    """Answer a question with the passages that fit it best.
+
+    With SOURCE, the index is made or refreshed from it first. Without one, and without an index, ./seeds is indexed. Words in
+    quotation marks must stand in the passage in this order, one behind the other, whatever their endings, if they do in any.
+    """
+    from semsearch import filters
+    from semsearch.index import check_query
+
+    # What is wrong with a question is told before anything is indexed.
+    check_query(question)
+    conditions = filters.parse(where)
+    with _open_or_build(sources, path) as opened:
+        results = opened.search(
+            question,
+            k,
+            mode=mode,
+            where=conditions,
+            fold=not copies,
+            per_article=per_article,
+            explain=explain,
+            rerank=rerank,
+            rerank_seconds=rerank_seconds,
+        )
+    if as_json:
+        click.echo(results.to_json())
+    else:
+        print_results(results)
+    if not results.answerable:
+        if not as_json:
+            note("nothing relevant found" + (": the passages above are the nearest" if results else ""))
+        sys.exit(1)
+
+
+def _open_or_build(sources: Sequence[str], path: str) -> Index:
+    from semsearch.index import Index
+
+    if sources:
+        return build(sources, path)
+    try:
+        return Index.open(path)
+    except IndexMissing:
+        if not os.path.isdir(DEFAULT_SOURCE):
+            raise
+    note(f"no index in {path}: indexing {DEFAULT_SOURCE} first")
+    return build([DEFAULT_SOURCE], path)

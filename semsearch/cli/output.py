@@ -1,0 +1,119 @@
+"""What the commands share: options, notes on stderr, results and progress.
+
+Deliberately not here: the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from semsearch.index import Index
+    from semsearch.protocols import Progress
+    from semsearch.records import BuildReport
+    from semsearch.results import Results
+
+__all__ = ["build", "index_option", "json_option", "model_option", "note", "print_json", "print_results", "progress_bar", "tell"]
+
+DEFAULT_INDEX = "index"
+_SHOWN_PROBLEMS = 20
+
+index_option = click.option("--index", "path", default=DEFAULT_INDEX, show_default=True, metavar="DIR", help="Index directory.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+model_option = click.option(
+    "--model", metavar="NAME_OR_PATH", help="Bundled model, folder of a sentence-transformers model, or hub name."
+)
+
+
+def note(message: str) -> None:
+    """One line on stderr, free of what could steer the terminal."""
+    from semsearch.render import safe
+
+    click.echo("semsearch: " + safe(message).replace("\n", " "), err=True)
+
+
+def tell(report: BuildReport) -> None:
+    """What a build did, and what it could not read, on stderr."""
+    for problem in report.problems[:_SHOWN_PROBLEMS]:
+        note(f"{problem.source}: {problem.reason}")
+    if len(report.problems) > _SHOWN_PROBLEMS:
+        note(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more (--json lists all)")
+    changes = [
+        f"{count:,} {word}"
+        for count, word in (
+            (report.added, "added"),
+            (report.changed, "changed"),
+            (report.removed, "removed"),
+            (report.unchanged, "unchanged"),
+        )
+        if count
+    ]
+    count = len(report.problems)
+    trouble = f"; {count:,} problem{'s' if count > 1 else ''}" if count else ""
+    note(f"files: {', '.join(changes)}; {report.encoded:,} passages encoded in {report.seconds:.1f} s{trouble}")
+
+
+def build(sources: Sequence[str], path: str, model: str | None = None, fresh: bool = False) -> Index:
+    """Build with progress, and say on stderr what was done and what could not be read."""
+    from semsearch.index import build as build_index
+
+    with progress_bar() as progress:
+        built = build_index(sources, path, model=model, fresh=fresh, progress=progress)
+    if built.report is not None:
+        tell(built.report)
+    return built
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on stdout."""
+    from semsearch.render import safe_json
+
+    click.echo(safe_json(json.dumps(value, ensure_ascii=False)))
+
+
+def print_results(results: Results) -> None:
+    """Hits on stdout: drawn on a terminal, plain text elsewhere."""
+    if not sys.stdout.isatty():
+        if results:
+            click.echo(repr(results))
+        return
+    from rich.console import Console
+
+    from semsearch.render import terminal
+
+    terminal(results.hits, Console(highlight=False))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """A bar with rate and time left on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    units = {"reading": "files", "encoding": "passages", "searching": "queries"}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, unit=units.get(stage, ""), rate="")
+            speed = next((task.speed for task in bars.tasks if task.id == tasks[stage]), None)
+            bars.update(tasks[stage], completed=done, total=total, rate=f", {speed:,.0f}/s" if speed else "")
+
+        yield tell

@@ -1,0 +1,364 @@
+"""Filters: which articles a search is about, by where they stand, what they are called and what their metadata says.
+
+In goes a ``where`` as a caller or a shell gives it, out comes a `Filter` that says of an article whether it is meant. Every
+value is kept as its text; what the text means depends on what it is compared with:
+
+- Equal are the same text, a stored number and the same number (``1`` and ``1.0``), true and ``true``, and a date that lies in
+  the date asked for. A stored text that reads as a number, as all that HTML says of itself, is equal to a number only as its
+  text to a text, so that version ``1.10`` is not ``1.1``; unless in Python a number is asked for: ``{"v": 1}`` means the text
+  ``1.0``, too, and ``{"v": "1"}`` and a shell's ``v=1`` do not (``v>=1`` with ``v<=1`` does). A text with ``*``, ``?`` or
+  ``[`` is a pattern as in `fnmatch` (case counts, ``*`` takes ``/``, too).
+- Before and after are numbers and dates only. Where both sides read as numbers they are compared as such, else as dates.
+- A date is ISO 8601: ``2019``, ``2019-09``, ``2019-09-27``, ``2019-09-27T10:30``, with seconds, a fraction and a zone. It
+  stands for its whole year, month, day, minute or second: ``date=2019-09`` is any day of that month, ``date>2019`` is
+  after the end of that year, ``date<=2019-09`` lasts until that month's end. An article's own date may be as vague, and
+  is meant only if all of it is. Where one of two times has no zone, both are read off the clock, without theirs.
+
+Of a list or mapping, any value in it is enough, for each condition by itself. A key that an article does not have meets
+no condition but ``!=``, which is met whenever ``=`` is not: ``author=*`` are the articles with an author, ``author!=*``
+those without.
+
+Deliberately not here: reading articles, and which passages an article has.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import math
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from numbers import Integral, Real
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from semsearch.errors import InputError
+
+__all__ = ["Condition", "Filter", "Operator", "Where", "parse"]
+
+Operator = Literal["=", "!=", ">=", "<=", ">", "<"]
+
+_SHELL = re.compile(r"\s*([^=!<>]*?)\s*(>=|<=|!=|==?|>|<)\s*(.*?)\s*", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?)?)?)?",
+    re.ASCII,
+)
+_RECORD = re.compile(r"#\d+\Z")
+_LONGEST = 64
+"""Longer texts are neither numbers nor dates."""
+_EXACT = 18
+"""Numbers of more letters are read in double precision."""
+_LARGEST = 10**_LONGEST
+_SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
+_DAY = 24 * 60 * _MINUTE
+_FORMS = "write KEY=VALUE, KEY!=VALUE, KEY>=VALUE, KEY<=VALUE, KEY>VALUE, KEY<VALUE or KEY=a|b|c"
+
+
+class _Date(NamedTuple):
+    """A stretch of time by the clock: microseconds since the year 1, half open; ``offset`` to UTC, None if not given."""
+
+    start: int
+    end: int
+    offset: int | None
+
+
+class _Reading(NamedTuple):
+    """What a text may mean beside itself."""
+
+    number: float | int | None
+    date: _Date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on an article; ``values``, sorted, are alternatives, and more than one only for ``=`` and ``!=``.
+
+    ``numbers`` are those of the values that were given as numbers and not as texts; only ``=`` and ``!=`` tell them apart.
+    """
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+
+    def holds(self, found: Collection[Any]) -> bool:
+        """Whether it is met by an article that has these under its key: strings, numbers and booleans."""
+        if self.operator in ("=", "!="):
+            met = any(_equal(stored, value, value in self.numbers) for stored in found for value in self.values)
+            return met == (self.operator == "=")
+        return any(_ordered(stored, self.operator, self.values[0]) for stored in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Conditions that an article must meet, all of them; falsy if there are none. Hashable; made by `parse`.
+
+    The key ``source`` is where an article stands, as hits show it; its value names the article, the file of a record
+    (``dump.jsonl`` for ``dump.jsonl#17``) or a folder above it, and a pattern may match any of these. ``title`` is the
+    article's. Every other key is looked up in the metadata, a dotted one in what is nested there if it is not itself a key;
+    behind ``metadata.`` stands any, ``source`` and ``title`` of the metadata among them.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any condition."""
+        return bool(self.conditions)
+
+    @property
+    def needs_metadata(self) -> bool:
+        """Whether `matches` looks at the metadata at all."""
+        return any(condition.key not in ("source", "title") for condition in self.conditions)
+
+    def matches(self, source: str, title: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether an article is meant.
+
+        :param source: as hits show it, with the number of a record.
+        :param metadata: JSON values.
+        """
+        return all(condition.holds(_found(condition.key, source, title, metadata)) for condition in self.conditions)
+
+
+Where = Filter | Mapping[str, Any] | str | Sequence[str] | None
+"""What `parse` takes."""
+
+
+def parse(where: Where) -> Filter:
+    """A filter from what a caller gave; a filter comes back as it is.
+
+    Either a mapping of keys to a value, a list or set of alternatives, or a mapping of operators to either (all must hold);
+    or conditions as one writes them in a shell, one or several of ``KEY=VALUE``, ``KEY!=VALUE``, ``KEY>=VALUE``,
+    ``KEY<=VALUE``, ``KEY>VALUE``, ``KEY<VALUE``, with ``|`` between alternatives. None or nothing is no filter.
+
+    ::
+
+        parse({"date": {">=": "2019", "<": 2021}, "tags": ["oil", "gas"]})
+        parse(["date>=2019", "date<2021", "tags=oil|gas"])
+
+    :raises InputError: if a condition has no key, an unknown operator, or a value that cannot be compared so.
+    """
+    if isinstance(where, Filter):
+        return where
+    if isinstance(where, Mapping):
+        conditions = [condition for key, value in where.items() for condition in _of_pair(key, value)]
+    elif isinstance(where, str):
+        conditions = [_of_text(where)] if where.strip() else []
+    elif where is None or isinstance(where, Sequence):
+        conditions = [_of_text(text) for text in where or ()]
+    else:
+        raise InputError(f"the filter is {where!r}: give a mapping such as {{'date': '2019'}} or strings such as 'date=2019'")
+    return Filter(tuple(sorted(set(conditions), key=lambda each: (each.key, each.operator, each.values, each.numbers))))
+
+
+def _of_text(text: Any) -> Condition:
+    match = _SHELL.fullmatch(text) if isinstance(text, str) else None
+    # What begins with a sign is a misspelt operator: =>, =<, <>.
+    if match is None or match[3].startswith(("=", "<", ">")):
+        raise InputError(f"the condition {text!r} cannot be read: {_FORMS}")
+    key, operator, value = match.groups()
+    alternatives = [each.strip() for each in value.split("|")]
+    return _condition(key, operator, alternatives)
+
+
+def _of_pair(key: Any, value: Any) -> Iterator[Condition]:
+    if not isinstance(key, str):
+        raise InputError(f"the key {key!r} of a filter is not a string: give a key such as 'date'")
+    if not isinstance(value, Mapping):
+        yield _condition(key, "=", value)
+        return
+    if not value:
+        raise InputError(f"nothing is asked of {key!r}: give {{'{key}': {{'>=': VALUE}}}}")
+    for operator, bound in value.items():
+        yield _condition(key, operator, bound)
+
+
+def _condition(key: str, operator: Any, value: Any) -> Condition:
+    operator = "=" if operator == "==" else operator
+    key = key.strip()
+    if not key:
+        raise InputError(f"a condition has no key: {_FORMS}")
+    if operator not in get_args(Operator):
+        raise InputError(f"no operator {operator!r} for {key!r}: use one of {' '.join(get_args(Operator))}")
+    given = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not given:
+        raise InputError(f"no value for {key!r}: give at least one, or '{key}!=*' for articles without it")
+    values = tuple(sorted({_text(key, each) for each in given}))
+    if operator in ("=", "!="):
+        numbers = {_text(key, each) for each in given if not isinstance(each, str | bool) and isinstance(each, Real)}
+        return Condition(key, cast(Operator, operator), values, tuple(sorted(numbers)))
+    if len(values) > 1 or _read(values[0]) == _Reading(None, None):
+        raise InputError(f"{key!r} cannot be {operator} {'|'.join(values)}: give a number, or a date such as 2019-09-27")
+    return Condition(key, cast(Operator, operator), values)
+
+
+def _text(key: str, value: Any) -> str:
+    """The text that a value is kept as."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, datetime.date | datetime.time):
+        text = value.isoformat()
+    elif isinstance(value, Integral) and abs(int(value)) < _LARGEST:
+        # Through Python's own types: numpy's are printed otherwise.
+        text = str(int(value))
+    elif isinstance(value, Real) and not isinstance(value, Integral) and math.isfinite(value):
+        text = str(float(value))
+    else:
+        raise InputError(
+            f"{key!r} cannot be compared with this {type(value).__name__}: give a string, a finite number, a date, True or False"
+        )
+    if not text:
+        raise InputError(f"no value for {key!r}: give one, or '{key}!=*' for articles without it")
+    # As sources are kept: no "./" before them, no "/" behind.
+    return posixpath.normpath(text) if key == "source" else text
+
+
+def _found(key: str, source: str, title: str, metadata: Mapping[str, Any]) -> Collection[Any]:
+    """What an article has under a key."""
+    if key == "source":
+        return _places(source)
+    if key == "title":
+        return [title] if title else []
+    found = list(_values(metadata, key))
+    if not found and key.startswith("metadata."):
+        found = list(_values(metadata, key.removeprefix("metadata.")))
+    return found
+
+
+def _places(source: str) -> tuple[str, ...]:
+    """An article's own name, its file's, and those of all folders above it, without a slash behind."""
+    places = [source]
+    place = _RECORD.sub("", source)
+    while place:
+        places.append(place)
+        parent = place.rpartition("/")[0]
+        place = parent or ("/" if place.startswith("/") and place != "/" else "")
+    return tuple(dict.fromkeys(places))
+
+
+def _values(node: Any, key: str) -> Iterator[Any]:
+    """All strings, numbers and booleans under a key; of a list, under the key in each of its elements."""
+    if isinstance(node, list):
+        for element in node:
+            yield from _values(element, key)
+    elif isinstance(node, Mapping):
+        if key in node:
+            yield from _leaves(node[key])
+            return
+        for dot in (at for at, letter in enumerate(key) if letter == "."):
+            yield from _values(node.get(key[:dot]), key[dot + 1 :])
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    if isinstance(node, list):
+        for element in node:
+            yield from _leaves(element)
+    elif isinstance(node, Mapping):
+        for element in node.values():
+            yield from _leaves(element)
+    elif node is not None:
+        yield node
+
+
+def _equal(stored: Any, value: str, is_number: bool) -> bool:
+    """Whether something stored is what was asked for; ``is_number``: as a number, not as a text that may read as one."""
+    text = _stored_text(stored)
+    if text == value or (isinstance(stored, bool) and text == value.lower()):
+        return True
+    if any(sign in value for sign in "*?["):
+        return fnmatchcase(text, value)
+    asked = _read(value)
+    if asked.number is not None and isinstance(stored, int | float) and not isinstance(stored, bool):
+        return stored == asked.number
+    if is_number and isinstance(stored, str) and (own := _read(text).number) is not None:
+        return own == asked.number
+    if asked.date is None:
+        return False
+    date = _read(text).date
+    if date is None:
+        return False
+    shift = _shift(date, asked.date)
+    return asked.date.start <= date.start + shift and date.end + shift <= asked.date.end
+
+
+def _ordered(stored: Any, operator: Operator, value: str) -> bool:
+    if isinstance(stored, bool):
+        return False
+    asked, own = _read(value), _read(_stored_text(stored))
+    number = stored if isinstance(stored, int | float) else own.number
+    if asked.number is not None and number is not None:
+        return _is_beyond(number, number, operator, asked.number, asked.number)
+    if asked.date is None or own.date is None:
+        return False
+    shift = _shift(own.date, asked.date)
+    # Ends are half open: the last moment is one before.
+    return _is_beyond(own.date.start + shift, own.date.end + shift - 1, operator, asked.date.start, asked.date.end - 1)
+
+
+def _is_beyond(first: float, last: float, operator: Operator, asked_first: float, asked_last: float) -> bool:
+    """Whether all from ``first`` to ``last`` lies on that side of all, or of some, that was asked for."""
+    if operator == ">":
+        return first > asked_last
+    if operator == ">=":
+        return first >= asked_first
+    return last < asked_first if operator == "<" else last <= asked_last
+
+
+def _shift(date: _Date, asked: _Date) -> int:
+    """Microseconds that bring a date to the clock of the one asked for."""
+    return 0 if date.offset is None or asked.offset is None else asked.offset - date.offset
+
+
+def _stored_text(stored: Any) -> str:
+    return str(stored).lower() if isinstance(stored, bool) else str(stored)
+
+
+def _read(text: str) -> _Reading:
+    return _read_short(text) if len(text) <= _LONGEST else _Reading(None, None)
+
+
+@lru_cache(maxsize=4096)
+def _read_short(text: str) -> _Reading:
+    number: float | int | None = None
+    if _NUMBER.fullmatch(text):
+        number = int(text) if len(text) <= _EXACT and text.lstrip("+-").isdigit() else float(text)
+    return _Reading(number, _date(text))
+
+
+def _date(text: str) -> _Date | None:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        first = datetime.date(int(year), int(month or 1), int(day or 1)).toordinal()
+        clock = datetime.time(int(hour or 0), int(minute or 0), int(second or 0))
+        offset = None if zone is None else _offset(zone)
+    except ValueError:
+        return None
+    start = first * _DAY + (clock.hour * 60 + clock.minute) * _MINUTE + clock.second * _SECOND
+    if fraction:
+        digits = fraction[:6]
+        start += int(digits.ljust(6, "0"))
+        return _Date(start, start + 10 ** (6 - len(digits)), offset)
+    if hour:
+        return _Date(start, start + (_SECOND if second else _MINUTE), offset)
+    if day:
+        return _Date(start, start + _DAY, offset)
+    days = calendar.monthrange(int(year), int(month))[1] if month else 365 + calendar.isleap(int(year))
+    return _Date(start, start + days * _DAY, offset)
+
+
+def _offset(zone: str) -> int:
+    if zone in "Zz":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+    if hours > 23 or minutes > 59:
+        raise ValueError("no such zone")
+    return (hours * 60 + minutes) * (-_MINUTE if zone[0] == "-" else _MINUTE)

@@ -1,0 +1,70 @@
+"""Which articles and rows of an index a filter leaves.
+
+Deliberately not here: what a filter means (`filters`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from semsearch.filters import Filter
+
+__all__ = ["Allowed", "among", "find"]
+
+_ARTICLES = "SELECT a.id, f.source || a.record, a.title, {metadata} FROM articles a JOIN files f ON f.id = a.file ORDER BY a.id"
+_BATCH = 10_000
+_ROWS = """
+SELECT e.row FROM passages p JOIN embeddings e ON e.hash = p.embedding
+WHERE p.article IN (SELECT value FROM json_each(?))
+"""
+_ARTICLES_OF_ROWS = """
+SELECT DISTINCT p.article FROM embeddings e JOIN passages p ON p.embedding = e.hash
+WHERE e.row IN (SELECT value FROM json_each(?))
+"""
+
+
+class Allowed(NamedTuple):
+    """What a filter leaves, int64 and ascending: the ``rows`` of passages of the articles that it means, and those ``articles``.
+
+    A row may be shared with an article that is not meant, so rows alone do not tell which passages to show.
+    """
+
+    rows: NDArray[np.int64]
+    articles: NDArray[np.int64]
+
+
+def find(database: sqlite3.Connection, wanted: Filter) -> Allowed:
+    """What a filter leaves; looks at every article, once: 7 ms for a thousand, and 3 s for each million of passages left.
+
+    :raises json.JSONDecodeError: if the metadata of an article is not JSON.
+    """
+    statement = _ARTICLES.format(metadata="a.metadata" if wanted.needs_metadata else "'{}'")
+    articles = np.fromiter(
+        (
+            article
+            for article, source, title, metadata in database.execute(statement)
+            if wanted.matches(source, title, json.loads(metadata))
+        ),
+        np.int64,
+    )
+    return Allowed(np.unique(np.fromiter(_rows(database, articles), np.int64)), articles)
+
+
+def _rows(database: sqlite3.Connection, articles: NDArray[np.int64]) -> Iterator[int]:
+    for first in range(0, len(articles), _BATCH):
+        for (row,) in database.execute(_ROWS, (json.dumps(articles[first : first + _BATCH].tolist()),)):
+            yield row
+
+
+def among(database: sqlite3.Connection, rows: Sequence[int], articles: NDArray[np.int64]) -> list[int]:
+    """Those of the articles that have a passage with one of these rows."""
+    found = np.fromiter((article for (article,) in database.execute(_ARTICLES_OF_ROWS, (json.dumps(list(rows)),))), np.int64)
+    kept: list[int] = found[np.isin(found, articles)].tolist()
+    return kept

@@ -1,0 +1,123 @@
+"""What several tests build: articles of made-up sentences, and indexes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import FakeEncoder
+
+import semsearch
+from semsearch import signs
+from semsearch.records import BuildReport
+from semsearch.results import Results
+from semsearch.store import Reader
+
+FILLER = "was there all day long and nobody in the whole town said a word of it"
+
+
+def sentence(words: str) -> str:
+    """A sentence of its own length: its other words say nothing."""
+    return f"The {words} {FILLER}."
+
+
+def write(folder: Path, name: str, *paragraphs: str, title: str = "Title") -> Path:
+    """A Markdown file of paragraphs, each of the words given: ``"aid, oil"`` is one paragraph of two sentences."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = "\n\n".join(" ".join(sentence(words) for words in paragraph.split(", ")) for paragraph in paragraphs)
+    path.write_text(f"# {title}\n\n{body}\n")
+    return path
+
+
+def cosine(one: str, other: str) -> float:
+    """Of the fake encoder's vectors of two texts."""
+    a, b = FakeEncoder.vectors([one, other])
+    return float(a @ b)
+
+
+def build(sources: Any, path: Path, encoder: FakeEncoder | None = None, **options: Any) -> tuple[BuildReport, list[str]]:
+    """Build with an encoder of its own; the report and what was encoded."""
+    encoder = encoder or FakeEncoder()
+    with semsearch.build(sources, path, encoder=encoder, **options) as built:
+        assert built.report is not None
+        return built.report, encoder.encoded
+
+
+def found(path: Path, query: str, k: int = 10, *, fold: bool = False, **options: Any) -> Results:
+    """What a search finds. Not folded unless asked for: our sentences are all nearly the same."""
+    with semsearch.open(path, encoder=FakeEncoder()) as opened:
+        return opened.search(query, k, fold=fold, **options)
+
+
+def segments(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.glob("segment-*")}
+
+
+def contents(path: Path) -> list[tuple[Any, ...]]:
+    """All passages of an index, with their vectors, the codes of their tokens, and which of them each sentence has."""
+    with closing(Reader(path)) as reader:
+        found = []
+        for segment in reader.segments():
+            rows = list(range(segment.first_row, segment.first_row + segment.n_rows))
+            for item in reader.passages(rows, 100):
+                vector = segment.vectors(np.asarray([item.row])).tolist()
+                # Not its row nor its number, which tell of the index's history.
+                kept = (segment.tokens(item.row).tobytes(), segment.sentences(item.row).tolist())
+                found.append((*item[2:], vector, *kept))
+        assert len(found) == reader.counts()["passages"]
+        return sorted(found, key=lambda item: (item[1], item[0].start))
+
+
+def records(folder: Path, texts: Sequence[str | dict[str, Any]]) -> Path:
+    """A JSONL file of articles, each of one passage: its text alone, or a whole record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "all.jsonl"
+    given = [{"text": text} if isinstance(text, str) else text for text in texts]
+    path.write_text("".join(json.dumps(record) + "\n" for record in given))
+    return path
+
+
+class Everything:
+    """What is known of every row of an index for a question, by the written formulas and without any candidates.
+
+    ``rows``; ``cosine``, ``late``, ``bm25`` of each; ``hybrid`` and ``dense``, as the docstring of `fusion` has them.
+    """
+
+    def __init__(self, index: semsearch.Index, query: str) -> None:
+        reader = index._reader
+        lexical = index._words("hybrid")
+        asked = FakeEncoder().encode_queries([query])
+        self.rows = np.asarray([row for (row,) in reader._database.execute("SELECT row FROM embeddings ORDER BY row")], np.int64)
+        segments = {row: part for part in reader.segments() for row in range(part.first_row, part.first_row + part.n_rows)}
+        vectors = np.concatenate([segments[int(row)].vectors(np.asarray([row])) for row in self.rows])
+        self.cosine = vectors @ asked.vectors[0]
+        # Each of the fake encoder's tokens is a word.
+        rarity = lexical.rarity([query[start:end] for start, end in asked.spans[0]])
+        weights = rarity / rarity.sum() if rarity.sum() else np.full(len(rarity), 1 / len(rarity))
+        self.late = np.asarray(
+            [
+                sum(w * max(near) for w, near in zip(weights, signs.similarities(asked.tokens[0], codes), strict=True))
+                for codes in (segments[int(row)].tokens(int(row)) for row in self.rows)
+            ]
+        )
+        self.bm25 = lexical.scores(query, self.rows)
+        if lexical.must_match(query):
+            kept = self.bm25 > 0
+            self.rows, self.cosine, self.late, self.bm25 = (each[kept] for each in (self.rows, self.cosine, self.late, self.bm25))
+            vectors = vectors[kept]
+        self.lexical = self.bm25 / max(self.bm25.max(initial=0), 1e-9)
+        before = np.round(self.cosine + 1.2 * self.late + 0.45 * self.lexical, 5)
+        fourth = sorted(before, reverse=True)[:4][-1]
+        best = [place for place, score in enumerate(before) if score >= fourth]
+        others = [[other for other in best if other != place] for place in range(len(self.rows))]
+        self.feedback = np.asarray(
+            [np.mean(vectors[other] @ vectors[place]) if other else 0 for place, other in enumerate(others)]
+        )
+        total = self.cosine + 1.2 * self.late + 0.45 * self.lexical + 0.6 * self.feedback
+        self.hybrid = np.clip(total / 3.25, 0, 1)
+        self.dense = np.clip((self.cosine + 1.2 * self.late) / 2.2, 0, 1)

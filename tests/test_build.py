@@ -1,0 +1,217 @@
+"""Building: what goes wrong, and what is left then; what is refused; where an index lies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import FakeEncoder
+from helpers import build, contents, found, segments, sentence, write
+
+import semsearch
+from semsearch import builder
+from semsearch.errors import IndexLocked, IndexMissing, InputError, ModelMismatch
+from semsearch.store import Writer
+
+
+class Failing(FakeEncoder):
+    def __init__(self, error: BaseException, after: int) -> None:
+        super().__init__()
+        self.error, self.after = error, after
+
+    def encode_passages(self, passages):
+        for encoded in super().encode_passages(passages):
+            if len(self.encoded) > self.after:
+                raise self.error
+            yield encoded
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("engine"), MemoryError()])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_interrupted_refresh_leaves_the_last_state(notes, home, error, fresh, monkeypatch):
+    build(notes, home)
+    before, files = contents(home), segments(home)
+    for number in range(8):
+        write(notes, f"new{number}.md", f"gas {'aid ' * number}")
+    monkeypatch.setattr(builder, "SEGMENT_ROWS", 2)
+    with pytest.raises(type(error)):
+        build(notes, home, Failing(error, 4), fresh=fresh)
+    assert segments(home) == files
+    assert contents(home) == before
+    report, _ = build(notes, home)
+    assert (report.added, report.passages) == (8, 12)
+
+
+def test_an_interrupted_first_build_leaves_a_folder_to_build_in(notes, home):
+    for options in ({}, {"fresh": True}):
+        with pytest.raises(KeyboardInterrupt):
+            build(notes, home, Failing(KeyboardInterrupt(), 1), **options)
+        assert os.listdir(home) == ["semsearch.lock"]
+        with pytest.raises(IndexMissing):
+            semsearch.open(home)
+    assert build(notes, home)[0].passages == 4
+
+
+def test_an_interrupt_from_progress_is_as_any_other(notes, home):
+    def interrupt(stage: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(notes, home, progress=interrupt)
+    assert os.listdir(home) == ["semsearch.lock"]
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from conftest import FakeEncoder
+import semsearch
+from semsearch.store import words, writer
+
+class Killed(FakeEncoder):
+    def encode_passages(self, passages):
+        yield from super().encode_passages(passages)
+        if {when!r} == "encoding":
+            os._exit(9)
+
+if {when!r} == "committed":
+    writer.Writer.close = lambda self: os._exit(9)
+elif {when!r} == "writing words":
+    words.LexicalWriter.add = lambda *_: os._exit(9)
+else:
+    writer.sync_folder = lambda folder: os._exit(9)
+semsearch.build({notes!r}, {home!r}, encoder=Killed())
+"""
+
+
+@pytest.mark.parametrize("when", ["encoding", "writing words", "committing", "committed"])
+def test_a_killed_process_leaves_the_last_state_or_the_next(notes, home, root, when):
+    build(notes, home)
+    before = contents(home)
+    write(notes, "three.md", "charter")
+    script = KILLED.format(tests=str(root / "tests"), when=when, notes=str(notes), home=str(home))
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, check=False, timeout=60)
+    assert done.returncode == 9
+    texts = [item[0].text for item in contents(home)]
+    assert texts == sorted(
+        [*[item[0].text for item in before], *([sentence("charter")] if when == "committed" else [])], key=texts.index
+    )
+    assert len(texts) == (5 if when == "committed" else 4)
+    report, encoded = build(notes, home)
+    assert (report.passages, len(encoded)) == (5, 0 if when == "committed" else 1)
+    assert len(segments(home)) == 4 * 2
+    assert len(list(home.glob("lexical-*"))) == 1
+
+
+def test_progress_tells_both_stages_to_their_end(notes, home):
+    told = []
+    build(notes, home, progress=lambda *step: told.append(step))
+    assert [step for step in told if step[0] == "reading"][-1] == ("reading", 2, 2)
+    assert [step for step in told if step[0] == "encoding"][-1] == ("encoding", 4, 4)
+    assert [step[0] for step in told] == sorted((step[0] for step in told), reverse=True)
+    assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_a_second_writer_is_refused(notes, home):
+    build(notes, home)
+    opened = Writer(home)
+    for write_too in (lambda: build(notes, home), lambda: semsearch.remove(notes, home)):
+        with pytest.raises(IndexLocked, match="another process is writing"):
+            write_too()
+    assert len(found(home, "aid")) == 4
+    opened.close()
+    build(notes, home)
+
+
+def test_a_writer_in_another_process_is_seen(notes, home, root):
+    script = f"""
+import sys
+from pathlib import Path
+from semsearch.store import Writer
+opened = Writer(Path({str(home)!r}))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as other:
+        assert other.stdout.readline() == "ready\n"
+        with pytest.raises(IndexLocked):
+            build(notes, home)
+        with pytest.raises(IndexMissing):
+            semsearch.open(home)
+        other.kill()
+    assert build(notes, home)[0].passages == 4
+
+
+def test_another_model_is_refused_and_fresh_builds_anew(notes, home):
+    build(notes, home)
+    with pytest.raises(ModelMismatch, match="--fresh"):
+        build(notes, home, FakeEncoder("other"))
+    with pytest.raises(ModelMismatch, match=r"open it without an encoder$"):
+        semsearch.open(home, encoder=FakeEncoder("other"))
+    report, encoded = build(notes, home, FakeEncoder("other"), fresh=True)
+    assert (report.added, len(encoded)) == (2, 4)
+    with semsearch.open(home, encoder=FakeEncoder("other")) as opened:
+        assert opened.status()["model"] == "other"
+        assert opened.status()["generation"] == 2
+
+
+def test_fresh_forgets_other_sources(notes, home, tmp_path):
+    build(notes, home)
+    write(tmp_path / "more", "three.md", "charter")
+    report, _ = build(tmp_path / "more", home, fresh=True)
+    assert (report.articles, report.added) == (1, 1)
+
+
+def test_sources_that_are_none_are_refused_before_anything_is_made(tmp_path, home):
+    (tmp_path / "none").mkdir()
+    for sources in (tmp_path / "missing", [], tmp_path / "none", tmp_path / "*.md"):
+        with pytest.raises(InputError):
+            build(sources, home)
+    assert not home.exists()
+
+
+def test_an_index_folder_of_something_else_is_refused(notes):
+    before = sorted(os.listdir(notes))
+    with pytest.raises(InputError, match="not an index and not empty"):
+        build(notes, notes)
+    with pytest.raises(InputError, match="is a file"):
+        build(notes, notes / "one.md")
+    with pytest.raises(IndexMissing, match="make one with semsearch index SOURCE --index"):
+        semsearch.open(notes)
+    assert sorted(os.listdir(notes)) == before
+
+
+# Where an index lies, and who has it open.
+
+
+def test_index_and_articles_move_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path("old/notes"), "one.md", "aid")
+    monkeypatch.chdir("old")
+    build("notes", Path("index"))
+    monkeypatch.chdir(tmp_path)
+    shutil.move("old", "new place")
+    monkeypatch.chdir("new place")
+    (hit,) = found(Path("index"), "aid")
+    assert hit.path == str(tmp_path / "new place" / "notes" / "one.md")
+    report, encoded = build("notes", Path("index"))
+    assert (report.unchanged, report.added, report.removed, encoded) == (1, 0, 0, [])
+
+
+@pytest.mark.parametrize("place", ["copy/index", "notes/sub/index", "index2"])
+def test_an_index_copied_without_its_articles_still_knows_them(notes, tmp_path, place):
+    write(notes, "sub/one.md", "charter")
+    write(tmp_path / "outside", "three.md", "council")
+    build([notes, tmp_path / "outside"], tmp_path / "index")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    shutil.copytree(tmp_path / "index", tmp_path / place)
+    for _ in range(2):
+        report, encoded = build([notes, tmp_path / "outside"], tmp_path / place)
+        assert (report.unchanged, report.added, report.removed, report.articles, encoded) == (4, 0, 0, 4, [])
+    assert {hit.path for hit in found(tmp_path / place, "aid")} == {hit.path for hit in found(tmp_path / "index", "aid")}
