@@ -39,6 +39,8 @@ _NEGATIONS = frozenset(
         "niet", "geen", "нет", "не", "без", "никогда",
     ]
 )  # fmt: skip
+_LONG = 0.8
+"""Part of the other's letters that each of two passages has at least to be nearly the same."""
 _ALIKE = 0.9
 """Share of their words, all counted, that two passages have in common to be nearly the same."""
 _SIGNED = re.compile(r"([-\u2212]?)(\w+(?:['’]\w+)*)")
@@ -88,13 +90,14 @@ class Maker:
         self._lexical = lexical
         self._explain = explain
         self._allowed = allowed
+        self._counted: dict[int, _Words] = {}
+        self._dense = ranking.parts.dense()
         rows = None if allowed is None else allowed.rows
         self._bound = 0.0 if mode == "dense" else lexical.bound(self._text, allowed=rows)
 
     def choose(self, choice: Choice) -> list[Hit]:
         """The best hits; their ranks count from 1."""
         chosen: list[tuple[int, PassageRow, list[Place]]] = []
-        words: list[_Words] = []
         same: dict[str, int] = {}
         articles: Counter[tuple[str, str]] = Counter()
         scores = self._ranking.scores
@@ -103,10 +106,9 @@ class Maker:
             if full and (not choice.fold or scores[place] < scores[chosen[-1][0]] - _STILL):
                 break
             if choice.fold:
-                counted = _Words.of(row.passage.text)
                 # What is just the same may have another score, under another title.
                 twin = same.get(row.passage.text)
-                twin = self._twin(place, counted, chosen, words) if twin is None else twin
+                twin = self._twin(place, row, chosen) if twin is None else twin
                 if twin is not None:
                     if len(chosen[twin][2]) < COPIES:
                         chosen[twin][2].append(_place(row))
@@ -116,9 +118,7 @@ class Maker:
                 continue
             articles[article] += 1
             chosen.append((place, row, []))
-            if choice.fold:
-                words.append(counted)
-                same[row.passage.text] = len(words) - 1
+            same[row.passage.text] = len(chosen) - 1
         return [self._hit(rank, *item) for rank, item in enumerate(chosen, 1)]
 
     def _in_order(self, choice: Choice) -> Iterator[tuple[int, PassageRow]]:
@@ -136,28 +136,35 @@ class Maker:
             yield from ((at[item.row], item) for item in sorted(passages, key=lambda item: -scores[at[item.row]]))
             first, step = behind, 2 * step
 
-    def _twin(
-        self,
-        place: int,
-        words: _Words,
-        chosen: Sequence[tuple[int, PassageRow, list[Place]]],
-        known: Sequence[_Words],
-    ) -> int | None:
+    def _twin(self, place: int, row: PassageRow, chosen: Sequence[tuple[int, PassageRow, list[Place]]]) -> int | None:
         """The earlier hit that a passage says nearly the same as."""
-        scores = self._ranking.scores
+        ranking = self._ranking
         for earlier in range(len(chosen) - 1, max(-1, len(chosen) - 1 - _WINDOW), -1):
-            if scores[chosen[earlier][0]] - scores[place] > _CLOSE:
+            other, kept, _ = chosen[earlier]
+            if ranking.rows[other] == ranking.rows[place]:
+                return earlier
+            if ranking.scores[other] - ranking.scores[place] > _CLOSE:
                 return None
-            if words.alike(known[earlier]):
+            # Words are counted only of those that are about as long, and that the model takes for much the same.
+            lengths = len(row.passage.text), len(kept.passage.text)
+            near = min(lengths) >= _LONG * max(lengths) and (
+                abs(float(ranking.parts.cosine[other]) - float(ranking.parts.cosine[place])) <= _CLOSE
+            )
+            if near and self._words(row).alike(self._words(kept)):
                 return earlier
         return None
+
+    def _words(self, row: PassageRow) -> _Words:
+        if row.id not in self._counted:
+            self._counted[row.id] = _Words.of(row.passage.text)
+        return self._counted[row.id]
 
     def _hit(self, rank: int, place: int, item: PassageRow, copies: list[Place]) -> Hit:
         passage, parts, mode = item.passage, self._ranking.parts, self._mode
         cosine, late = (None, None) if mode == "lexical" else (float(parts.cosine[place]), float(parts.late[place]))
         bm25 = None if mode == "dense" else float(self._ranking.bm25[place])
         coverage = None if bm25 is None else min(1.0, bm25 / self._bound) if self._bound > 0 else 0.0
-        dense = None if mode == "lexical" else float(parts.dense()[place])
+        dense = None if mode == "lexical" else float(self._dense[place])
         return Hit(
             rank=rank,
             score=float(self._ranking.scores[place]),
@@ -229,7 +236,7 @@ class _Words(NamedTuple):
     @classmethod
     def of(cls, text: str) -> _Words:
         found = _SIGNED.findall(text)
-        numbers = tuple(sign + word for sign, word in found if any(map(str.isnumeric, word)))
+        numbers = tuple(sign + word for sign, word in found if not word.isalpha() and any(map(str.isnumeric, word)))
         spelled = tuple(word for _, word in found)
         return cls(spelled, Counter(map(str.lower, spelled)), numbers)
 

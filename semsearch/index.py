@@ -27,6 +27,7 @@ from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import BuildReport, Hit, Mode
 from semsearch.results import Results
 from semsearch.store import Allowed, Reader, Writer
+from semsearch.threads import one_multiplier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,11 +208,16 @@ class Index:
         if rerank is not None:
             choice = replace(choice, k=max(k, RERANKED))
         started = time.perf_counter()
-        asked, near, started = self._encoded(cleaned, mode, segments, lexical, wanted(choice.k), rows, started)
-        answers = []
-        for question, nearest in zip(asked, near, strict=True):
-            hits = self._hits(question, nearest, mode, choice, allowed, explain=explain)
-            answers.append(hits if rerank is None else self._reranked(question, hits, rerank, rerank_seconds)[:k])
+        with one_multiplier():
+            asked, near, started = self._encoded(cleaned, mode, segments, lexical, wanted(choice.k), rows, started)
+            answers = [
+                self._hits(question, nearest, mode, choice, allowed, explain=explain)
+                for question, nearest in zip(asked, near, strict=True)
+            ]
+        if rerank is not None:
+            answers = [
+                self._reranked(question, hits, rerank, rerank_seconds)[:k] for question, hits in zip(asked, answers, strict=True)
+            ]
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
         return [
             Results(query, mode, took, bool(hits) and hits[0].confidence >= ANSWERABLE, tuple(hits))

@@ -2,7 +2,7 @@
 
 In: an open index's vectors and words, and a question with its vectors. Out: rows with scores, and what the scores are made of.
 Invariants: a candidate has both arms' true scores, whichever arm found it; the first hits are the same however many are asked
-for, up to 40; what a filter leaves is never missed for what it takes away.
+for, up to 25; what a filter leaves is never missed for what it takes away.
 
 Deliberately not here: the formulas (`fusion`), texts, hits.
 """
@@ -33,8 +33,8 @@ __all__ = ["CANDIDATES", "COMPARED", "HYBRID_BOOSTS", "Question", "Ranking", "co
 
 CANDIDATES = 100
 """Candidates of each arm, at least."""
-COMPARED = 40
-"""Candidates whose tokens are compared with the question's, at least: with 30 or with 100 the ranking is as good."""
+COMPARED = 25
+"""Candidates whose tokens are compared with the question's, at least: with 40 or with 100 the ranking is as good to 0.05."""
 HYBRID_BOOSTS = Boosts(title=0.0, heading=0.0)
 """Title and headings count as words among others where there is a dense arm, which has them, too: counting them once more, as the
 lexical arm does for itself, took 0.2 from the mean nDCG@10 of nine collections."""
@@ -47,7 +47,8 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with what the model made of it: ``vector`` (d,), ``tokens`` (m, d), and their ``weights`` (m,), sum 1.
+    """A question with what the model made of it: ``vector`` (d,), ``tokens`` (m, `signs.BITS`) as `signs.turned`
+    gives them, and their ``weights`` (m,), sum 1.
 
     ``known``: whether the model can read it, which has no word for most of what is written in scripts that it was not made for.
     """
@@ -65,7 +66,7 @@ class Question:
             cls(
                 text,
                 encoded.vectors[row],
-                encoded.tokens[row],
+                signs.turned(encoded.tokens[row]),
                 _weights(text, encoded.spans[row], lexical),
                 encoded.known[row] >= _READABLE,
             )
@@ -153,7 +154,8 @@ def rank(
     candidates = candidates.at(first, segments)
     codes = vectors.tokens(segments, candidates.rows)
     nothing = np.zeros(len(codes), np.float32)
-    parts = Parts(candidates.cosines, _late(question, codes), candidates.lexical(), nothing)
+    late, compared_first = _late(question, codes)
+    parts = Parts(candidates.cosines, late, candidates.lexical(), nothing)
     if mode == "hybrid":
         parts = parts._replace(feedback=fusion.feedback(candidates.vectors, parts.before_feedback()))
     # The last bits hang on how many questions are asked at once, and would tell equals apart.
@@ -162,21 +164,31 @@ def rank(
     order = np.argsort(-scores, kind="stable")
 
     def similarities(place: int) -> Matrix:
-        return signs.similarities(question.tokens, codes[order[place]])
+        number = int(order[place])
+        if number < len(compared_first):
+            return compared_first[number]
+        return signs.similarities(question.tokens, codes[number])
 
     return Ranking(
         candidates.rows[order], scores[order], Parts(*(part[order] for part in parts)), candidates.bm25[order], similarities
     )
 
 
-def _late(question: Question, codes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Late interaction with each passage, some at a time: a question's similarities with a million tokens are 100 MB."""
-    parts = []
+def _late(question: Question, codes: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], list[Matrix]]:
+    """Late interaction with each passage, and the similarities that it took of the first of them.
+
+    Some at a time, and not all are kept: a question's similarities with a million tokens are 100 MB.
+    """
+    parts: list[NDArray[np.float32]] = []
+    kept: list[Matrix] = []
     for first in range(0, len(codes), _AT_ONCE):
         chunk = codes[first : first + _AT_ONCE]
         sizes = np.asarray([len(part) for part in chunk], np.int64)
-        parts.append(fusion.late(signs.similarities(question.tokens, np.concatenate(chunk)), question.weights, sizes))
-    return np.concatenate([np.empty(0, np.float32), *parts])
+        similarities = signs.similarities(question.tokens, np.concatenate(chunk))
+        parts.append(fusion.late(similarities, question.weights, sizes))
+        if not first:
+            kept = np.split(similarities, np.cumsum(sizes)[:-1], axis=1)
+    return np.concatenate([np.empty(0, np.float32), *parts]), kept
 
 
 def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Ranking:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.uint8]
 
-__all__ = ["BITS", "WIDTH", "pack", "similarities"]
+__all__ = ["BITS", "WIDTH", "pack", "similarities", "turned"]
 
 BITS = 256
 WIDTH = BITS // 8
 """Bytes of a code."""
 _ROUNDS = 2
 """Signs, shuffle and transform, so often: once leaves traces of single coordinates."""
-_BLOCK = 8192
-"""Codes that are unpacked at once: 8 MB as numbers."""
+_BLOCK = 512
+"""Codes that are unpacked at once: half a megabyte as numbers, which stays near the processor."""
 
 
 def pack(tokens: Matrix) -> Codes:
@@ -43,23 +43,30 @@ def pack(tokens: Matrix) -> Codes:
     return np.packbits(tokens @ _matrix(tokens.shape[1]) > 0, axis=1)
 
 
+def turned(queries: Matrix) -> Matrix:
+    """A question's vectors as `similarities` takes them: float32 (m, `BITS`).
+
+    :param queries: float32 (m, d), unit rows.
+    """
+    # A coordinate of a unit vector is sqrt(2 / (pi d)) in the mean, without its sign.
+    dimension = queries.shape[1]
+    return np.asarray(queries @ _matrix(dimension) * (np.sqrt(np.pi * dimension / 2) / BITS), np.float32)
+
+
 def similarities(queries: Matrix, codes: Codes) -> Matrix:
     """Estimated cosines of vectors and codes: float32 (m, n), off by 0.05 for one in three, and not bounded by 1.
 
-    :param queries: float32 (m, d), unit rows.
-    :param codes: uint8 (n, `WIDTH`), made of vectors of d dimensions.
+    :param queries: float32 (m, `BITS`), from `turned`.
+    :param codes: uint8 (n, `WIDTH`), made of vectors of the same dimension.
     """
-    dimension = queries.shape[1]
-    turned = _turned(queries)
-    # A coordinate of a unit vector is sqrt(2 / (pi d)) in the mean, without its sign.
-    turned *= np.float32(np.sqrt(np.pi * dimension / 2) / BITS)
-    result = np.empty((len(queries), len(codes)), np.float32)
+    columns = np.ascontiguousarray(queries.T)
+    result = np.empty((len(codes), len(queries)), np.float32)
     for first in range(0, len(codes), _BLOCK):
         bits = np.unpackbits(codes[first : first + _BLOCK], axis=1).astype(np.float32)
         # Of signs s = 2 b - 1, so that q . s = 2 q . b - sum(q).
-        np.matmul(2 * turned, bits.T, out=result[:, first : first + len(bits)])
-    result -= turned.sum(axis=1, keepdims=True)
-    return result
+        np.matmul(bits, 2 * columns, out=result[first : first + len(bits)])
+    result -= queries.sum(axis=1)
+    return np.asarray(result.T, np.float32)
 
 
 @lru_cache(maxsize=4)

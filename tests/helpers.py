@@ -101,7 +101,10 @@ class Everything:
         weights = rarity / rarity.sum() if rarity.sum() else np.full(len(rarity), 1 / len(rarity))
         self.late = np.asarray(
             [
-                sum(w * max(near) for w, near in zip(weights, signs.similarities(asked.tokens[0], codes), strict=True))
+                sum(
+                    w * max(near)
+                    for w, near in zip(weights, signs.similarities(signs.turned(asked.tokens[0]), codes), strict=True)
+                )
                 for codes in (segments[int(row)].tokens(int(row)) for row in self.rows)
             ]
         )

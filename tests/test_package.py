@@ -17,7 +17,7 @@ from semsearch.cli import main
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"records", "protocols", "signs"},
+    {"records", "protocols", "signs", "threads"},
     {"articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
     {"builder", "hits"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"cli"},
 ]
 DOORS = {
+    "threadpoolctl": "threads",
     "faiss": "vectors",
     "tantivy": "lexical",
     "py3langid": "lexical",

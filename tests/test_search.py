@@ -175,9 +175,9 @@ def test_a_rare_name_or_number_among_300_passages_is_first(large, query):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_first_hits_are_the_same_however_many_are_asked_for(large, mode):
-    """Of the 40 that are compared as many must be left when copies are folded; else more are, and may come between."""
+    """Of the 25 that are compared as many must be left when copies are folded; else more are, and may come between."""
     for query in ("aid for the town", "Tschaikin", "oil gas river"):
-        for fold, deep in ((False, 40), (True, 30)):
+        for fold, deep in ((False, 25), (True, 20)):
             most = large.search(query, deep, mode=mode, fold=fold)
             for k in (1, 5, 10):
                 assert large.search(query, k, mode=mode, fold=fold)[:k] == most[:k]
@@ -192,7 +192,7 @@ def test_ranks_count_from_1_and_scores_never_rise(large):
         scores = [hit.score for hit in results]
         assert scores == sorted(scores, reverse=True)
         assert 0 < scores[-1] <= scores[0] <= 1
-        assert results.answerable == (max(hit.confidence for hit in results) >= semsearch.index.ANSWERABLE)
+        assert results.answerable == (results[0].confidence >= semsearch.index.ANSWERABLE)
 
 
 QUOTED = ["oil gas aid", "gas oil aid town", "oil and gas", "sword"]

@@ -32,7 +32,9 @@ def pairs(dimension: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.nda
 def test_estimates_are_cosines_within_their_error(dimension):
     one, other, cosines = pairs(dimension)
     codes = signs.pack(other)
-    estimates = np.concatenate([signs.similarities(row[None], code[None])[0] for row, code in zip(one, codes, strict=True)])
+    estimates = np.concatenate(
+        [signs.similarities(signs.turned(row[None]), code[None])[0] for row, code in zip(one, codes, strict=True)]
+    )
     # The mean of a coordinate of a unit vector, without its sign, is a little more than is reckoned with: by 1 / 4d.
     errors = estimates - cosines * (1 + 1 / (4 * dimension))
     assert (one * other).sum(axis=1) == pytest.approx(cosines, abs=1e-5)
@@ -62,7 +64,7 @@ def test_similarities_are_the_products_with_signs(dimension, queries, count, blo
     directions = signs._matrix(dimension)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signs, "_BLOCK", block)
-        found = signs.similarities(asked, codes)
+        found = signs.similarities(signs.turned(asked), codes)
     assert (found.shape, found.dtype) == ((queries, count), np.float32)
     plus_minus = np.where(vectors @ directions > 0, 1, -1)
     expected = np.sqrt(np.pi * dimension / 2) / signs.BITS * (asked @ directions) @ plus_minus.T
@@ -86,10 +88,10 @@ def test_the_rotation_keeps_lengths_and_angles(dimension):
 def test_questions_are_not_rounded_and_not_changed():
     asked = unit(3, 384)
     kept, codes = asked.copy(), signs.pack(unit(50, 384, seed=1))
-    first = signs.similarities(asked, codes)
+    first = signs.similarities(signs.turned(asked), codes)
     assert np.array_equal(asked, kept)
-    assert np.array_equal(signs.similarities(asked, codes), first)
-    assert signs.similarities(asked / 2, codes) == pytest.approx(first / 2, abs=1e-5)
+    assert np.array_equal(signs.similarities(signs.turned(asked), codes), first)
+    assert signs.similarities(signs.turned(asked / 2), codes) == pytest.approx(first / 2, abs=1e-5)
 
 
 # Bytes as they are in indexes out there: another rotation would make nonsense of every one of them.
