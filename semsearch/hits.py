@@ -124,7 +124,7 @@ class Maker:
     def _in_order(self, choice: Choice) -> Iterator[tuple[int, PassageRow]]:
         """Passages with their rows' places in the ranking; more of them are read as more are asked for."""
         rows, scores = self._ranking.rows, self._ranking.scores
-        first, step = 0, choice.k + 5
+        first, step = 0, choice.k + 2
         while first < len(rows):
             behind = min(first + step, len(rows))
             # Row numbers tell of the index's history: equal scores are told apart by where the passages stand instead.
