@@ -96,13 +96,15 @@ def strongest_sentence(similarities: Matrix, weights: Scores, sentences: NDArray
     :param similarities: float32 (m, t): of the question's tokens with those of one passage.
     :param sentences: int32 (s, 2), s > 0: the first of a sentence's tokens and the one behind its last.
     """
+    if len(sentences) == 1:
+        return 0
     filled = np.flatnonzero(sentences[:, 0] < sentences[:, 1])
     scores = np.full(len(sentences), -1.0, np.float32)
     if len(filled):
         # Of the borders in a row every second stretch is a sentence; the last may end where there is nothing more.
         ended = np.concatenate([similarities, np.full((len(similarities), 1), -1, np.float32)], axis=1)
         scores[filled] = weights @ np.maximum.reduceat(ended, sentences[filled].ravel(), axis=1)[:, ::2]
-    return int(np.argmax(np.round(scores, 5)))
+    return int(scores.round(_DECIMALS).argmax())
 
 
 def feedback(vectors: Matrix, scores: Scores) -> Scores:

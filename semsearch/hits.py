@@ -43,7 +43,9 @@ _LONG = 0.8
 """Part of the other's letters that each of two passages has at least to be nearly the same."""
 _ALIKE = 0.9
 """Share of their words, all counted, that two passages have in common to be nearly the same."""
-_SIGNED = re.compile(r"([-\u2212]?)(\w+(?:['’]\w+)*)")
+_WORD = r"\w+(?:['’]\w+)*"
+_WORDS = re.compile(_WORD)
+_SIGNED_WORDS = re.compile(rf"[-\u2212]?{_WORD}")
 _WINDOW = 50
 """Hits before one that may be nearly the same: such stand close together."""
 _CLOSE = 0.03
@@ -124,7 +126,10 @@ class Maker:
     def _in_order(self, choice: Choice) -> Iterator[tuple[int, PassageRow]]:
         """Passages with their rows' places in the ranking; more of them are read as more are asked for."""
         rows, scores = self._ranking.rows, self._ranking.scores
-        first, step = 0, choice.k + 2
+        first, step = 0, choice.k + 1
+        if choice.fold and len(rows) > choice.k:
+            # As far as copies of the last one are looked for, and one more, which ends it.
+            step = max(step, 1 + int(np.searchsorted(-scores, _STILL - scores[choice.k - 1], side="right")))
         while first < len(rows):
             behind = min(first + step, len(rows))
             # Row numbers tell of the index's history: equal scores are told apart by where the passages stand instead.
@@ -227,18 +232,20 @@ class Neighbours:
 
 
 class _Words(NamedTuple):
-    """A text's words as they are spelled there, how often it has each in lower case, and its numbers in their order."""
+    """A text with its words as they are spelled there, and how often it has each in lower case."""
 
-    spelled: tuple[str, ...]
+    text: str
+    spelled: list[str]
     counted: Counter[str]
-    numbers: tuple[str, ...]
 
     @classmethod
     def of(cls, text: str) -> _Words:
-        found = _SIGNED.findall(text)
-        numbers = tuple(sign + word for sign, word in found if not word.isalpha() and any(map(str.isnumeric, word)))
-        spelled = tuple(word for _, word in found)
-        return cls(spelled, Counter(map(str.lower, spelled)), numbers)
+        spelled = _WORDS.findall(text)
+        return cls(text, spelled, Counter(map(str.lower, spelled)))
+
+    def numbers(self) -> list[str]:
+        """The words with figures in them, with their signs, in their order."""
+        return [word for word in _SIGNED_WORDS.findall(self.text) if not word.isalpha() and any(map(str.isnumeric, word))]
 
     def alike(self, other: _Words) -> bool:
         """Whether two texts say the same: the same numbers and nearly the same words, of which there must be some.
@@ -248,9 +255,9 @@ class _Words(NamedTuple):
         """
         mine, theirs = len(self.spelled), len(other.spelled)
         longer = max(mine, theirs)
-        if not longer or min(mine, theirs) < _ALIKE * longer or self.numbers != other.numbers:
+        if not longer or min(mine, theirs) < _ALIKE * longer:
             return False
-        if (self.counted & other.counted).total() < _ALIKE * longer:
+        if (self.counted & other.counted).total() < _ALIKE * longer or self.numbers() != other.numbers():
             return False
         left, right = [word.lower() for word in self.spelled], [word.lower() for word in other.spelled]
         gone: set[str] = set()

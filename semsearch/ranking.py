@@ -39,6 +39,8 @@ HYBRID_BOOSTS = Boosts(title=0.0, heading=0.0)
 """Title and headings count as words among others where there is a dense arm, which has them, too: counting them once more, as the
 lexical arm does for itself, took 0.2 from the mean nDCG@10 of nine collections."""
 _DECIMALS = 6
+_ROUNDING = 1e-5
+"""More than a score is off by, whichever way it is calculated."""
 _AT_ONCE = 100
 _READABLE = 0.5
 """Share of a question's tokens that the model must know for its vectors to mean anything."""
@@ -149,7 +151,7 @@ def rank(
         zeros = np.zeros(len(near.rows), np.float32)
         candidates = _Candidates(near.rows, near.scores, zeros, 0.0)
     else:
-        candidates = _union(question, near, wanted(k), segments, lexical, allowed)
+        candidates = _union(question, near, k, segments, lexical, allowed)
     first = np.argsort(-(candidates.cosines + fusion.LEXICAL * candidates.lexical()), kind="stable")[: compared(k)]
     candidates = candidates.at(first, segments)
     codes = vectors.tokens(segments, candidates.rows)
@@ -201,28 +203,47 @@ def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Rank
 
 
 def _union(
-    question: Question, near: Found, depth: int, segments: Sequence[Segment], lexical: Lexical, allowed: Rows | None
+    question: Question, near: Found, k: int, segments: Sequence[Segment], lexical: Lexical, allowed: Rows | None
 ) -> _Candidates:
-    """What either arm found, with the scores of both; where a quoted phrase is in any row allowed, only rows that have it."""
+    """What either arm found and may be compared, with the scores of both.
+
+    Where a quoted phrase is in any row allowed, only rows that have it.
+    """
+    depth = wanted(k)
     found = lexical.search(question.text, depth, allowed=allowed)
     best = float(found.scores[0]) if len(found.scores) else 0.0
-    missed = np.setdiff1d(near.rows, found.rows)
-    # Where the list is shorter than it may be, it has all that match.
-    known = (
-        lexical.scores(question.text, missed, allowed=allowed) if len(found.rows) == depth else np.zeros(len(missed), np.float32)
-    )
-    rows = np.concatenate([found.rows, missed])
-    bm25 = np.concatenate([found.scores, known])
-    if lexical.must_match(question.text, allowed=allowed):
-        rows, bm25 = rows[bm25 > 0], bm25[bm25 > 0]
-    cosines = np.empty(len(rows), np.float32)
-    order = np.argsort(near.rows)
-    places = (
-        order[np.minimum(np.searchsorted(near.rows[order], rows), len(order) - 1)] if len(order) else np.zeros(len(rows), int)
-    )
-    seen = near.rows[places] == rows if len(order) else np.zeros(len(rows), bool)
-    cosines[seen] = near.scores[places[seen]]
-    if not seen.all():
-        cosines[~seen] = vectors.take(segments, rows[~seen]) @ question.vector
-    order = np.argsort(rows)
-    return _Candidates(rows[order], cosines[order], bm25[order], best)
+    # An arm's list that is shorter than it may be has all that it could.
+    most_cosine = float(near.scores[-1]) if len(near.scores) else 0.0
+    most_bm25 = float(found.scores[-1]) if len(found.scores) == depth else 0.0
+    rows = np.union1d(near.rows, found.rows)
+    cosines, has_cosine = _given(near, rows, most_cosine)
+    bm25, has_bm25 = _given(found, rows, most_bm25)
+    must_match = lexical.must_match(question.text, allowed=allowed)
+    if len(rows) > compared(k) and not must_match:
+        # Fagin, Lotem and Naor, "Optimal Aggregation Algorithms for Middleware", PODS 2001: the other arm is not asked about
+        # rows which could not come first even if they were the next in its list.
+        scale = fusion.LEXICAL / best if best > 0 else 0.0
+        least = np.where(has_cosine, cosines + scale * np.where(has_bm25, bm25, 0), -np.inf)
+        kept = cosines + scale * bm25 >= np.partition(least, -compared(k))[-compared(k)] - _ROUNDING
+        rows, cosines, has_cosine = rows[kept], cosines[kept], has_cosine[kept]
+        bm25, has_bm25 = bm25[kept], has_bm25[kept]
+    if most_bm25 > 0 and not has_bm25.all():
+        bm25[~has_bm25] = lexical.scores(question.text, rows[~has_bm25], allowed=allowed)
+    if must_match:
+        kept = bm25 > 0
+        rows, cosines, has_cosine, bm25 = rows[kept], cosines[kept], has_cosine[kept], bm25[kept]
+    if not has_cosine.all():
+        cosines[~has_cosine] = vectors.take(segments, rows[~has_cosine]) @ question.vector
+    return _Candidates(rows, cosines, bm25, best)
+
+
+def _given(found: Found, rows: Rows, missing: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What an arm gave each of some rows, all of its own among them, and which it gave: float32 and bool (len(rows),).
+
+    :param rows: ascending.
+    :param missing: what the others get.
+    """
+    scores, has = np.full(len(rows), missing, np.float32), np.zeros(len(rows), bool)
+    places = np.searchsorted(rows, found.rows)
+    scores[places], has[places] = found.scores, True
+    return scores, has

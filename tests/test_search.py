@@ -25,7 +25,7 @@ def test_scores_are_those_of_the_formula_by_hand(notes, home):
     build(notes, home)
     results = found(home, "aid", mode="dense")
     passage = f"First. {sentence('aid')} {sentence('vaccine')}"
-    assert cosine("aid", passage) == pytest.approx((1 + 0.01) / (math.hypot(1, 0.1) * math.hypot(1, 1, 0.1)), abs=1e-6)
+    assert cosine("aid", passage) == pytest.approx((1 + 0.01) / (math.hypot(1, 0.1) * math.hypot(1, 1, 0.1)), abs=5e-4)
     # The question's one token is one of the passage's: a similarity of 1, as far as codes tell.
     assert results[0].score == pytest.approx((cosine("aid", passage) + 1.2) / 2.2, abs=0.02)
     # In the others the nearest is a word that is none of ours.

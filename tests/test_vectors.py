@@ -21,8 +21,13 @@ TWO = np.asarray([[0, 1], [1, 2]], np.int32)
 
 
 def unit(*shape: int, seed: int = 0) -> np.ndarray:
+    """Unit vectors that half precision has room for."""
     rows = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return halved(rows / np.linalg.norm(rows, axis=-1, keepdims=True))
+
+
+def halved(rows: np.ndarray) -> np.ndarray:
+    return rows.astype(np.float16).astype(np.float32)
 
 
 def codes(*counts: int, seed: int = 0) -> list[np.ndarray]:
@@ -142,7 +147,7 @@ def test_ties_come_in_the_order_of_rows(tmp_path):
     segments = [segment(tmp_path, same, first=10), segment(tmp_path, same, first=0)]
     (found,) = search(segments, same[:1], 8)
     assert found.rows.tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
-    assert found.scores == pytest.approx(np.ones(8), abs=1e-6)
+    assert found.scores == pytest.approx(np.full(8, same[0] @ same[0]), abs=1e-6)
 
 
 def test_mask_beyond_one_byte(tmp_path):
@@ -152,11 +157,20 @@ def test_mask_beyond_one_byte(tmp_path):
     assert sorted(found.rows.tolist()) == live
 
 
-def test_vectors_come_back_as_they_were(tmp_path):
-    vectors = unit(20, D)
-    back = segment(tmp_path, vectors, first=7).vectors(np.asarray([8, 26, 7]))
+def test_vectors_come_back_in_half_precision(tmp_path):
+    vectors = np.random.default_rng(3).standard_normal((20, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    opened = segment(tmp_path, vectors, first=7)
+    back = opened.vectors(np.asarray([8, 26, 7]))
     assert back.dtype == np.float32
-    assert np.array_equal(back, vectors[[1, 19, 0]])
+    assert np.array_equal(back, halved(vectors)[[1, 19, 0]])
+    (found,) = search([opened], vectors[:1], 20)
+    assert found.scores == pytest.approx(np.sort(vectors @ vectors[0])[::-1], abs=5e-5)
+
+
+def test_written_anew_vectors_stay_what_they_are(tmp_path):
+    first = segment(tmp_path, np.random.default_rng(4).standard_normal((9, D)).astype(np.float32)).vectors(np.arange(9))
+    assert np.array_equal(segment(tmp_path, first, first=9).vectors(np.arange(9, 18)), first)
 
 
 @settings(derandomize=True, max_examples=40, deadline=None, database=None)
@@ -249,8 +263,13 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
 
     fresh()
     np.savez(tmp_path / "x.npz", a=np.arange(3))
-    squared = faiss.IndexFlatL2(D)
-    squared.add(unit(5, D))
+    strange = [
+        faiss.IndexFlatIP(D),
+        faiss.IndexScalarQuantizer(D, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2),
+        faiss.IndexScalarQuantizer(D, faiss.ScalarQuantizer.QT_bf16, faiss.METRIC_INNER_PRODUCT),
+    ]
+    for index in strange:
+        index.add(unit(5, D))
     sizes = np.stack([np.arange(0, 12, 2)] * 2, axis=1)
     changes = [
         (".offsets.npy", sizes[:, 0]),
@@ -276,10 +295,11 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
         (tmp_path / f"segment-a{suffix}").write_bytes((tmp_path / "x.npz").read_bytes())
         with pytest.raises(IndexCorrupt):
             opened()
-    fresh()
-    (tmp_path / "segment-a.faiss").write_bytes(faiss.serialize_index(squared).tobytes())
-    with pytest.raises(IndexCorrupt):
-        opened()
+    for index in strange:
+        fresh()
+        (tmp_path / "segment-a.faiss").write_bytes(faiss.serialize_index(index).tobytes())
+        with pytest.raises(IndexCorrupt):
+            opened()
     fresh()
     assert opened().n_rows == 5
     for n_rows, dimension in ((4, D), (6, D), (5, D + 1)):

@@ -78,8 +78,6 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = processors()
         options.log_severity_level = 3
-        # The arena keeps the largest batch ever seen; one question needs little.
-        options.enable_cpu_mem_arena = False
         try:
             self._session = onnxruntime.InferenceSession(str(export.onnx), options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -72,7 +72,8 @@ class FastEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Queries:
         """Questions, with the model's query prompt. Ends beyond the model's limit are cut."""
         prompt = self.fingerprint.query_prompt
-        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
+        # One by one, for a pool of threads costs more to wake than a few questions do.
+        encodings = [self._tokenizer.encode(prompt + text) for text in texts]
         vectors = np.empty((len(texts), self.fingerprint.dimension), np.float32)
         tokens: list[Matrix] = [vectors[:0]] * len(texts)
         known = [1.0] * len(texts)
