@@ -82,6 +82,16 @@ def fake() -> FakeEncoder:
 
 
 @pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch, fake: FakeEncoder, request: pytest.FixtureRequest) -> None:
+    """Everything is encoded with the fake encoder, unless the test is marked as running the model."""
+    from semsearch import encoder
+
+    if "model" not in request.keywords:
+        monkeypatch.setattr(encoder, "load", lambda name="": fake)
+        monkeypatch.setattr(encoder, "load_for", lambda fingerprint: fake)
+
+
+@pytest.fixture
 def notes(tmp_path: Path) -> Path:
     from helpers import write
 

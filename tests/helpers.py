@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from click.testing import CliRunner, Result
 from conftest import FakeEncoder
 
 import semsearch
 from semsearch import signs
+from semsearch.cli import main
 from semsearch.records import BuildReport
 from semsearch.results import Results
 from semsearch.store import Reader
@@ -52,6 +54,13 @@ def found(path: Path, query: str, k: int = 10, *, fold: bool = False, **options:
     """What a search finds. Not folded unless asked for: our sentences are all nearly the same."""
     with semsearch.open(path, encoder=FakeEncoder()) as opened:
         return opened.search(query, k, fold=fold, **options)
+
+
+def run(*arguments: str) -> Result:
+    """What a command does; nothing but an exit may come out of it."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
 
 
 def segments(path: Path) -> dict[str, bytes]:

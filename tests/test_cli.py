@@ -11,22 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from semsearch import encoder, index
-from semsearch.cli import main
+from helpers import run
 
 AID = "The convoy brought aid and more aid to the flooded valley, said the council of the province."
 OIL = "The price of oil fell again on Friday, and gas followed it down, traders in the port reported."
 
 
-@pytest.fixture(autouse=True)
-def no_model(monkeypatch, fake, request):
-    """Every command encodes with the fake encoder, unless the test is marked as running the model."""
-    if "model" not in request.keywords:
-        monkeypatch.setattr(encoder, "load", lambda name="": fake)
-        monkeypatch.setattr(encoder, "load_for", lambda fingerprint: fake)
-        monkeypatch.setattr(index.encoders, "load", lambda name="": fake)
+pytestmark = pytest.mark.usefixtures("no_model")
 
 
 @pytest.fixture
@@ -37,12 +28,6 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     (articles / "aid.md").write_text(f"# Floods\n\n{AID}\n", encoding="utf-8")
     (articles / "oil.txt").write_text(f"{OIL}\n", encoding="utf-8")
     return articles
-
-
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def fails(*arguments: str) -> str:

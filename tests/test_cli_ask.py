@@ -7,21 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from semsearch import encoder, index
-from semsearch.cli import main
+from helpers import run
 
 AID = "The convoy brought aid to the flooded valley, said the council of the province on Friday."
 SINCE = "Since the new year nobody in the valley has heard of another convoy, and the council waits for an answer."
 OIL = "The price of oil fell again on Friday, and gas followed it down, traders in the port reported."
 
 
-@pytest.fixture(autouse=True)
-def no_model(monkeypatch, fake):
-    monkeypatch.setattr(encoder, "load", lambda name="": fake)
-    monkeypatch.setattr(encoder, "load_for", lambda fingerprint: fake)
-    monkeypatch.setattr(index.encoders, "load", lambda name="": fake)
+pytestmark = pytest.mark.usefixtures("no_model")
 
 
 @pytest.fixture
@@ -34,12 +27,6 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     (articles / "oil.txt").write_text(f"{OIL}\n", encoding="utf-8")
     assert run("index", "articles").exit_code == 0
     return articles
-
-
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def hits(*arguments: str) -> list[dict]:

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 import semsearch
-from semsearch import encoder
 from semsearch.cli import main
 from semsearch.records import Mode
 
@@ -24,12 +23,7 @@ TEXTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_model(monkeypatch, fake, request):
-    """Documents are encoded with the fake encoder, unless the test is marked as running the model."""
-    if "model" not in request.keywords:
-        monkeypatch.setattr(encoder, "load", lambda name="": fake)
-        monkeypatch.setattr(encoder, "load_for", lambda fingerprint: fake)
+pytestmark = pytest.mark.usefixtures("no_model")
 
 
 @pytest.fixture
