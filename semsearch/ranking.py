@@ -42,6 +42,8 @@ _DECIMALS = 6
 _ROUNDING = 1e-5
 """More than a score is off by, whichever way it is calculated."""
 _AT_ONCE = 100
+_NEGLIGIBLE = 0.15
+"""Part of the mean weight under which a token of a question is not compared: its punctuation and commonest words, a fifth of all."""
 _READABLE = 0.5
 """Share of a question's tokens that the model must know for its vectors to mean anything."""
 _WORD = re.compile(r"\w+")
@@ -49,7 +51,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with what the model made of it: ``vector`` (d,), ``tokens`` (m, `signs.BITS`) as `signs.turned`
+    """A question with what the model made of it: ``vector`` (d,), the ``tokens`` that matter (m, `signs.BITS`) as `signs.turned`
     gives them, and their ``weights`` (m,), sum 1.
 
     ``known``: whether the model can read it, which has no word for most of what is written in scripts that it was not made for.
@@ -64,16 +66,14 @@ class Question:
     @classmethod
     def all_of(cls, texts: Sequence[str], encoded: Queries, lexical: Lexical) -> list[Question]:
         """The questions that an encoder was given."""
-        return [
-            cls(
-                text,
-                encoded.vectors[row],
-                signs.turned(encoded.tokens[row]),
-                _weights(text, encoded.spans[row], lexical),
-                encoded.known[row] >= _READABLE,
-            )
-            for row, text in enumerate(texts)
-        ]
+        questions = []
+        for row, text in enumerate(texts):
+            weights = _weights(text, encoded.spans[row], lexical)
+            kept = weights >= _NEGLIGIBLE / max(1, len(weights))
+            tokens = signs.turned(encoded.tokens[row][kept])
+            known = encoded.known[row] >= _READABLE
+            questions.append(cls(text, encoded.vectors[row], tokens, weights[kept] / weights[kept].sum(), known))
+        return questions
 
 
 def _weights(text: str, spans: NDArray[np.int64], lexical: Lexical) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import semsearch
-from semsearch import ranking, vectors
+from semsearch import ranking, signs, vectors
 from semsearch.ranking import Question, Ranking, rank, wanted
 
 TEXTS = st.lists(st.sampled_from([*WORDS, "town", "river", "seven", "news"]), min_size=1, max_size=8).map(" ".join)
@@ -165,7 +165,7 @@ def test_tokens_weigh_as_their_words_are_rare(large):
     assert question.weights.dtype == np.float32
 
 
-def test_parts_of_words_weigh_as_their_word_and_what_is_none_nothing(large):
+def test_parts_of_words_weigh_as_their_word_and_what_is_none_is_not_compared(large):
     from semsearch.protocols import Queries
 
     lexical = large._reader.lexical()
@@ -173,6 +173,7 @@ def test_parts_of_words_weigh_as_their_word_and_what_is_none_nothing(large):
     spans = np.asarray([[0, 4], [4, 8], [8, 10]], np.int64)
     tokens = FakeEncoder.vectors(["a", "b", "c"])
     (question,) = Question.all_of([query], Queries(tokens[:1], [tokens], [spans], [1.0]), lexical)
-    assert question.weights == pytest.approx([0.5, 0.5, 0])
+    assert question.weights == pytest.approx([0.5, 0.5])
+    assert np.array_equal(question.tokens, signs.turned(tokens[:2]))
     (question,) = Question.all_of(["?!?"], Queries(tokens[:1], [tokens], [np.asarray([[0, 1], [1, 2], [2, 3]])], [1.0]), lexical)
     assert question.weights == pytest.approx([1 / 3] * 3)
