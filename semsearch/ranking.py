@@ -43,7 +43,7 @@ _ROUNDING = 1e-5
 """More than a score is off by, whichever way it is calculated."""
 _AT_ONCE = 100
 _NEGLIGIBLE = 0.15
-"""Part of the mean weight under which a token of a question is not compared, as are its punctuation and commonest words."""
+"""A question's token with less than this part of the mean weight is not compared: punctuation, the commonest words."""
 _READABLE = 0.5
 """Share of a question's tokens that the model must know for its vectors to mean anything."""
 _WORD = re.compile(r"\w+")
