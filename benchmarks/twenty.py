@@ -46,7 +46,8 @@ def page(data: Path) -> str:
     """The page."""
     parts = ["<!doctype html><meta charset=utf-8><title>Twenty questions</title>"]
     with tempfile.TemporaryDirectory() as folder:
-        for number, (source, questions) in enumerate(((Path("seeds"), SEEDS), (data / "xquad-en" / "articles", XQUAD))):
+        seeds = Path(__file__).parent.parent / "seeds"
+        for number, (source, questions) in enumerate(((seeds, SEEDS), (data / "xquad-en" / "articles", XQUAD))):
             with semsearch.build(source, Path(folder) / str(number)) as index:
                 for question in questions:
                     results = index.search(question, 3)
