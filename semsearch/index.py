@@ -151,8 +151,8 @@ class Index:
 
         :param k: how many, at most; fewer come back where the index has fewer.
         :param mode: ``hybrid``: by meaning and by words; ``dense``: by meaning; ``lexical``: by words, without the model. Words
-            in quotation marks must stand in the passage in this order, one behind the other, whatever their endings, if they do
-            in any that ``where`` leaves (not for ``dense``).
+            in quotation marks must stand in the passage, its headings or its title in this order, one behind the other,
+            whatever their endings, if they do in any that ``where`` leaves (not for ``dense``).
         :param where: only passages of articles that meet these conditions; see `filters.parse`.
         :param fold: whether copies of a passage, and what is nearly the same, are one hit; see ``hit.duplicates``.
         :param per_article: hits of one article, at most.

@@ -56,6 +56,12 @@ def test_words_alone_find_only_what_has_them(folder):
     assert nothing.stderr == "semsearch: nothing relevant found\n"
 
 
+def test_a_filter_that_leaves_nothing_is_suspected(folder):
+    nothing = run("ask", "aid", "--where", "dat>=2019")
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "check whether --where leaves an article" in nothing.stderr
+
+
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [

@@ -18,6 +18,7 @@ from semsearch.records import Mode
 
 if TYPE_CHECKING:
     from semsearch.index import Index
+    from semsearch.results import Results
 
 __all__ = ["ask"]
 
@@ -66,7 +67,8 @@ def ask(
     """Answer a question with the passages that fit it best.
 
     With SOURCE, the index is made or refreshed from it first. Without one, and without an index, ./seeds is indexed. Words in
-    quotation marks must stand in the passage in this order, one behind the other, whatever their endings, if they do in any.
+    quotation marks must stand in the passage, its headings or its title in this order, one behind the other, whatever their
+    endings, if they do in any.
     """
     from semsearch import filters
     from semsearch.index import check_query
@@ -89,11 +91,17 @@ def ask(
     if as_json:
         click.echo(results.to_json())
     else:
+        if not results.answerable:
+            note("nothing relevant found" + _advice(results, filtered=bool(where)))
         print_results(results)
     if not results.answerable:
-        if not as_json:
-            note("nothing relevant found" + (": the passages above are the nearest" if results else ""))
         sys.exit(1)
+
+
+def _advice(results: Results, *, filtered: bool) -> str:
+    if results:
+        return "; the nearest passages:"
+    return ": check whether --where leaves an article; keys and values are told apart by case" if filtered else ""
 
 
 def _open_or_build(sources: Sequence[str], path: str) -> Index:
