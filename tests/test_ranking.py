@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import semsearch
 from semsearch import ranking, signs, vectors
+from semsearch.protocols import Queries
 from semsearch.ranking import Question, Ranking, rank, wanted
 
 TEXTS = st.lists(st.sampled_from([*WORDS, "town", "river", "seven", "news"]), min_size=1, max_size=8).map(" ".join)
@@ -166,8 +168,6 @@ def test_tokens_weigh_as_their_words_are_rare(large):
 
 
 def test_parts_of_words_weigh_as_their_word_and_what_is_none_is_not_compared(large):
-    from semsearch.protocols import Queries
-
     lexical = large._reader.lexical()
     query = "number17?!"
     spans = np.asarray([[0, 4], [4, 8], [8, 10]], np.int64)
@@ -177,3 +177,13 @@ def test_parts_of_words_weigh_as_their_word_and_what_is_none_is_not_compared(lar
     assert np.array_equal(question.tokens, signs.turned(tokens[:2]))
     (question,) = Question.all_of(["?!?"], Queries(tokens[:1], [tokens], [np.asarray([[0, 1], [1, 2], [2, 3]])], [1.0]), lexical)
     assert question.weights == pytest.approx([1 / 3] * 3)
+
+
+def test_words_that_nearly_every_passage_has_are_not_compared():
+    query = "of oil and war"
+    spans = np.asarray([[0, 2], [3, 6], [7, 10], [11, 14]], np.int64)
+    tokens = FakeEncoder.vectors(["of", "oil", "and", "war"])
+    lexical = SimpleNamespace(rarity=lambda words: [{"of": 0.01, "and": 0.6}.get(word, 4.0) for word in words])
+    (question,) = Question.all_of([query], Queries(tokens[:1], [tokens], [spans], [1.0]), lexical)
+    assert question.weights == pytest.approx(np.asarray([4, 0.6, 4]) / 8.6)
+    assert np.array_equal(question.tokens, signs.turned(tokens[[1, 2, 3]]))
