@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 from semsearch import fusion
 from semsearch.encoder import cache_folder
 from semsearch.evaluation.datasets import beir
-from semsearch.index import ANSWERABLE, Index
+from semsearch.index import ANSWERABLE, Index, words_for
 
 QUERIES = 200
 FOREIGN = 60
@@ -59,7 +59,7 @@ def features(index: Index, query: str, where: dict[str, object] | None = None) -
     explanation = found[0].explanation
     assert explanation is not None
     parts = {name: value for name, value, _ in explanation.parts}
-    bound = index._words("hybrid").bound(query)
+    bound = words_for(index._reader, "hybrid").bound(query)
     bm25 = found[0].scores["lexical"] or 0.0
     return [parts["cosine"], parts["late"], min(1.0, bm25 / bound) if bound > 0 else 0.0]
 

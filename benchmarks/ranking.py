@@ -22,6 +22,7 @@ from quality import NINE
 
 from semsearch import fusion, vectors
 from semsearch.evaluation.datasets import beir
+from semsearch.index import words_for
 from semsearch.ranking import Question, rank, wanted
 
 DEPTH = 100
@@ -49,7 +50,7 @@ def candidates(data: Path, name: str) -> list[Asked]:
     asked = []
     with index_of(data / name) as index:
         reader, encoder = index._reader, index._loaded()
-        segments, lexical = reader.segments(), index._words("hybrid")
+        segments, lexical = reader.segments(), words_for(index._reader, "hybrid")
         for query, text in dataset.queries.items():
             encoded = encoder.encode_queries([text])
             (near,) = vectors.search(segments, encoded.vectors, wanted(DEPTH))

@@ -34,12 +34,15 @@ layer modules                                  what for
 2     ``fusion``                               what is known of some passages, to one score; pure
 2     ``render``                               hits to text, terminal, HTML
 2     ``metrics``                              rankings to figures, significance; the only door to ir_measures, scipy
-3     ``store``                                one index directory: SQLite, segments, words; the writer's lock
+3     ``store``                                one index directory: SQLite, segments, words; the writer's lock; the only
+                                               door to SQLite
 3     ``ranking``                              a question to ranked rows, out of the candidates of both arms
 3     ``results``                              `Results`, what a search gives back
 4     ``builder``                              one run over the sources of an index
+4     ``citations``                            whether passages still stand in their files
 4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
 5     ``index``                                `Index`: build, refresh, search
+5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
 7     ``cli``                                  parse, call, print
 ===== ======================================== =======================================================================
@@ -70,15 +73,30 @@ from semsearch.errors import (
 )
 
 if TYPE_CHECKING:
+    from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
-    from semsearch.records import BuildReport, Context, Explanation, Highlight, Hit, Place, Problem
+    from semsearch.records import (
+        BuildReport,
+        CheckReport,
+        Citation,
+        Context,
+        Damage,
+        Explanation,
+        Highlight,
+        Hit,
+        Place,
+        Problem,
+    )
     from semsearch.results import Results
 
 __all__ = [
     "BuildReport",
+    "CheckReport",
+    "Citation",
     "Comparison",
     "Context",
+    "Damage",
     "EngineError",
     "Evaluation",
     "Explanation",
@@ -101,6 +119,7 @@ __all__ = [
     "__version__",
     "ask",
     "build",
+    "check",
     "evaluate",
     "evaluate_search",
     "open",
@@ -110,7 +129,11 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),
     **dict.fromkeys(("Index", "ask", "build", "open", "remove"), "semsearch.index"),
-    **dict.fromkeys(("BuildReport", "Context", "Explanation", "Highlight", "Hit", "Place", "Problem"), "semsearch.records"),
+    **dict.fromkeys(
+        ("BuildReport", "CheckReport", "Citation", "Context", "Damage", "Explanation", "Highlight", "Hit", "Place", "Problem"),
+        "semsearch.records",
+    ),
+    "check": "semsearch.checking",
     "Results": "semsearch.results",
 }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semsearch import articles, passages, signs
 from semsearch import encoder as encoders
@@ -22,17 +23,26 @@ from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Problem
-from semsearch.store import SEGMENT_ROWS, Writer, embedding_hash
+from semsearch.store import SEGMENT_ROWS, Codes, Writer, embedding_hash
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["Builder"]
+__all__ = ["CANARIES", "Builder", "encode", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
 _WINDOW = 8192
 """Passages given to the encoder at once: enough to sort by length, few enough to hold."""
+CANARIES = (
+    "What aid was offered?",
+    "The council met in the old town hall on a Thursday in March.",
+    "Größe, naïveté, 東京, Москва and a_long_identifier_42",
+    "no",
+)
+"""Texts whose vectors an index keeps: a model that gives others now is another one, whatever it says of itself."""
+_NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
+_NO_SENTENCES = np.empty((0, 2), np.int32)
 
 
 def _is_missing(path: Path) -> bool:
@@ -76,7 +86,8 @@ class Builder:
                 "add --fresh to build it anew from these sources, or give another --index"
             )
         counts = self._read(encoder, progress)
-        encoded = self._encode(encoder, progress)
+        encoded = encode(self._writer, encoder, progress, whole=self._whole)
+        set_canaries(self._writer, encoder)
         self._writer.commit(encoder.fingerprint, __version__, {"passages": self._cutting})
         return {**counts, "encoded": encoded}, encoder
 
@@ -166,32 +177,68 @@ class Builder:
         self.problems += problems
         return count
 
-    def _encode(self, encoder: Encoder, progress: Progress | None) -> int:
-        """Give every text that has none its vector; how many there were."""
-        pending = self._writer.unencoded()
-        dimension = encoder.fingerprint.dimension
-        done = 0
-        for first in range(0, len(pending), SEGMENT_ROWS):
-            segment = pending[first : first + SEGMENT_ROWS]
-            rows = np.empty((len(segment), dimension), np.float32)
-            tokens = [np.empty((0, signs.WIDTH), np.uint8)] * len(segment)
-            sentences = [np.empty((0, 2), np.int32)] * len(segment)
-            for start in range(0, len(segment), _WINDOW):
-                texts = [
-                    PassageText(passages.context(title, headings), text, spans)
-                    for title, headings, text, spans in self._writer.passage_texts(segment[start : start + _WINDOW])
-                ]
-                for encoded in encoder.encode_passages(texts):
-                    for position, vector, codes, ranges in zip(*encoded, strict=True):
-                        rows[start + position] = vector
-                        # What is taken whole is ranked by its cosine alone.
-                        if not self._whole:
-                            tokens[start + position] = codes
-                            sentences[start + position] = ranges
-                    if progress:
-                        progress("encoding", done, len(pending))
-                    done += len(encoded.positions)
-            self._writer.add_vectors(segment, rows, tokens, sentences)
-        if progress and pending:
-            progress("encoding", len(pending), len(pending))
-        return len(pending)
+
+def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, whole: bool = False) -> int:
+    """Give every text of an index that has none its vector; how many were given to the encoder.
+
+    What an interrupted build has encoded is taken over.
+
+    :param whole: without the codes of tokens: what is taken whole is ranked by its cosine alone.
+    """
+    writer.go_on(encoder.fingerprint, "whole" if whole else "")
+    pending = writer.unencoded()
+    encoded = done = 0
+    for first in range(0, len(pending), SEGMENT_ROWS):
+        segment = _Segment(pending[first : first + SEGMENT_ROWS], encoder.fingerprint.dimension)
+        kept = writer.kept(segment.hashes)
+        missing = [place for place, embedding in enumerate(segment.hashes) if embedding not in kept]
+        for place, embedding in enumerate(segment.hashes):
+            if embedding in kept:
+                segment.put(place, *kept.pop(embedding))
+        done += len(segment.hashes) - len(missing)
+        for start in range(0, len(missing), _WINDOW):
+            places = missing[start : start + _WINDOW]
+            texts = [
+                PassageText(passages.context(title, headings), text, spans)
+                for title, headings, text, spans in writer.passage_texts([segment.hashes[place] for place in places])
+            ]
+            for batch in encoder.encode_passages(texts):
+                chosen = [places[position] for position in batch.positions]
+                codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
+                if not whole:
+                    codes = Codes(batch.tokens, batch.sentences)
+                for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
+                    segment.put(place, vector, tokens, sentences)
+                writer.keep([segment.hashes[place] for place in chosen], batch.vectors, codes)
+                if progress:
+                    progress("encoding", done, len(pending))
+                done += len(chosen)
+                encoded += len(chosen)
+        writer.add_vectors(segment.hashes, segment.vectors, segment.codes)
+    if progress and pending:
+        progress("encoding", len(pending), len(pending))
+    return encoded
+
+
+class _Segment:
+    """The vectors of some texts, in the making."""
+
+    def __init__(self, hashes: list[bytes], dimension: int) -> None:
+        self.hashes = hashes
+        self.vectors = np.empty((len(hashes), dimension), np.float32)
+        self._tokens = [_NO_TOKENS] * len(hashes)
+        self._sentences = [_NO_SENTENCES] * len(hashes)
+
+    @property
+    def codes(self) -> Codes:
+        """As they are by now."""
+        return Codes(self._tokens, self._sentences)
+
+    def put(self, place: int, vector: NDArray[np.float32], tokens: NDArray[np.uint8], sentences: NDArray[np.int32]) -> None:
+        self.vectors[place], self._tokens[place], self._sentences[place] = vector, tokens, sentences
+
+
+def set_canaries(writer: Writer, encoder: Encoder) -> None:
+    """Keep what the model makes of some texts, if the index has not kept it yet."""
+    if writer.canaries() != sorted(CANARIES):
+        writer.set_canaries(CANARIES, encoder.encode_queries(CANARIES).vectors)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 from semsearch import fusion, vectors
 from semsearch.errors import IndexCorrupt
 from semsearch.ranking import Question, Ranking
-from semsearch.records import Context, Explanation, Highlight, Hit, Mode, Place
+from semsearch.records import Explanation, Highlight, Hit, Mode, Origin, Place
 
 if TYPE_CHECKING:
     from semsearch.lexical import Lexical
@@ -71,6 +71,7 @@ class Maker:
     """Makes the hits of one question.
 
     :param question: its text alone where the mode is lexical.
+    :param origin: the way back into the index from a passage, by its ``id``.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Maker:
         reader: Reader,
         lexical: Lexical,
         allowed: Allowed | None,
+        origin: Callable[[int], Origin],
         *,
         explain: bool,
     ) -> None:
@@ -90,6 +92,7 @@ class Maker:
         self._ranking = ranking
         self._reader = reader
         self._lexical = lexical
+        self._origin = origin
         self._explain = explain
         self._allowed = allowed
         self._counted: dict[int, _Words] = {}
@@ -138,6 +141,8 @@ class Maker:
             # A row may be in an article more often than the article may be among the hits.
             limit = _ALL if choice.per_article is not None else max(choice.k, COPIES) if choice.fold else choice.k
             passages = self._reader.passages(list(at), limit, allowed=self._allowed)
+            if len({item.row for item in passages}) < len(at):
+                raise IndexCorrupt("a passage that was found is not in the index: see semsearch check")
             yield from ((at[item.row], item) for item in sorted(passages, key=lambda item: -scores[at[item.row]]))
             first, step = behind, 2 * step
 
@@ -188,7 +193,7 @@ class Maker:
             confidence=fusion.confidence(cosine, late, coverage),
             duplicates=tuple(copies),
             explanation=self._explanation(place) if self._explain else None,
-            neighbours=Neighbours(self._reader, item.id),
+            origin=self._origin(item.id),
         )
 
     def _highlight(self, place: int, item: PassageRow) -> Highlight:
@@ -206,9 +211,7 @@ class Maker:
             return int(np.argmax(self._lexical.overlap(self._text, texts)))
         tokens = vectors.sentences(self._reader.segments(), item.row)
         if len(tokens) != len(passage.sentences):
-            raise IndexCorrupt(
-                f"sentences of {item.source} and their vectors differ: remove the index and index the articles again"
-            )
+            raise IndexCorrupt(f"sentences of {item.source} and their vectors differ: see semsearch check")
         return fusion.strongest_sentence(self._ranking.similarities(place), self._question.weights, tokens)
 
     def _explanation(self, place: int) -> Explanation:
@@ -217,18 +220,6 @@ class Maker:
         if self._mode == "dense":
             return Explanation(parts, ())
         return Explanation(parts, tuple(self._lexical.explain(self._text, int(self._ranking.rows[place]))))
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Reads a passage's neighbours out of an open index."""
-
-    reader: Reader
-    passage: int
-
-    def __call__(self, before: int, after: int) -> Context:
-        """See `Hit.context`."""
-        return self.reader.around(self.passage, before, after)
 
 
 class _Words(NamedTuple):

@@ -11,8 +11,10 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,7 +26,7 @@ from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
 from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
-from semsearch.records import BuildReport, Hit, Mode
+from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin
 from semsearch.results import Results
 from semsearch.store import Allowed, Reader, Writer
 from semsearch.threads import one_multiplier
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from semsearch.protocols import Found
     from semsearch.vectors import Segment
 
-__all__ = ["Index", "ask", "build", "open", "remove"]
+__all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 PathLike = str | os.PathLike[str]
@@ -61,8 +63,11 @@ class Index:
 
     def __init__(self, reader: Reader, encoder: Encoder | None = None, report: BuildReport | None = None) -> None:
         self._reader = reader
+        self._earlier: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._encoder = encoder
+        self._given = encoder is not None
         self._encoding = threading.Lock()
+        self._turning = threading.Lock()
         self._reranking: tuple[str, Reranker] | None = None
         self.report = report
 
@@ -132,7 +137,31 @@ class Index:
 
     def close(self) -> None:
         """Close every handle; searching is over."""
-        self._reader.close()
+        for reader in (self._reader, *self._earlier):
+            reader.close()
+
+    def refresh(self) -> bool:
+        """Go on to the newest generation; False if this is it.
+
+        Searches that other threads are at end in the generation in which they began, and hits keep theirs.
+
+        :raises ModelMismatch: if the index was made anew with another model than the ``encoder`` that it was opened with.
+        """
+        self._reader.check_process()
+        with self._turning:
+            if not self._reader.superseded():
+                return False
+            newer = Reader(self._reader.home)
+            if not newer.fingerprint.same_vectors(self._reader.fingerprint):
+                if self._given:
+                    newer.close()
+                    raise ModelMismatch(f"the index {self._reader.folder} was made anew with another model: open it again")
+                with self._encoding:
+                    self._encoder = None
+            # Closed when the last hit of it is gone, or with the index.
+            self._earlier.add(self._reader)
+            self._reader = newer
+            return True
 
     def search(
         self,
@@ -200,7 +229,8 @@ class Index:
             raise InputError(f"rerank_seconds is {rerank_seconds!r}: give seconds, such as {RERANK_SECONDS:g}")
         conditions = filters.parse(where)
         reader = self._reader
-        segments, lexical = reader.segments(), self._words(mode)
+        # Opened in any case, so that what is closed or damaged is told.
+        _segments(reader, mode), words_for(reader, mode)
         if not cleaned:
             return []
         allowed = reader.allowed(conditions) if conditions else None
@@ -209,9 +239,9 @@ class Index:
             choice = replace(choice, k=max(k, RERANKED))
         started = time.perf_counter()
         with one_multiplier():
-            asked, near, started = self._encoded(cleaned, mode, segments, lexical, wanted(choice.k), rows, started)
+            asked, near, started = self._encoded(cleaned, mode, reader, wanted(choice.k), rows, started)
             answers = [
-                self._hits(question, nearest, mode, choice, allowed, explain=explain)
+                self._hits(question, nearest, mode, choice, reader, allowed, explain=explain)
                 for question, nearest in zip(asked, near, strict=True)
             ]
         if rerank is not None:
@@ -242,17 +272,24 @@ class Index:
             "path": str(self._reader.home),
         }
 
-    def _loaded(self) -> Encoder:
-        if self._encoder is None:
-            self._encoder = encoders.load_for(self._reader.fingerprint)
+    def _loaded(self, reader: Reader) -> Encoder:
+        """The encoder of a reader's generation, under the lock of encoding."""
+        if self._encoder is None or not self._encoder.fingerprint.same_vectors(reader.fingerprint):
+            self._encoder = encoders.load_for(reader.fingerprint)
         return self._encoder
+
+    def _origin(self, reader: Reader, passage: int) -> Origin:
+        def encoder() -> Encoder:
+            with self._encoding:
+                return self._loaded(reader)
+
+        return _Origin(reader, passage, encoder)
 
     def _encoded(
         self,
         texts: list[str],
         mode: Mode,
-        segments: list[Segment],
-        lexical: Lexical,
+        reader: Reader,
         depth: int,
         allowed: NDArray[np.int64] | None,
         started: float,
@@ -262,12 +299,12 @@ class Index:
             return texts, [None] * len(texts), started
         # An encoder is for one thread at a time.
         with self._encoding:
-            encoder = self._loaded()
+            encoder = self._loaded(reader)
             started = time.perf_counter()
             encoded = encoder.encode_queries(texts)
         return (
-            Question.all_of(texts, encoded, lexical),
-            vectors.search(segments, encoded.vectors, depth, allowed=allowed),
+            Question.all_of(texts, encoded, words_for(reader, mode)),
+            vectors.search(_segments(reader, mode), encoded.vectors, depth, allowed=allowed),
             started,
         )
 
@@ -277,16 +314,16 @@ class Index:
         near: Found | None,
         mode: Mode,
         choice: Choice,
+        reader: Reader,
         allowed: Allowed | None,
         *,
         explain: bool,
     ) -> list[Hit]:
         """The hits of one question: more and more rows are ranked until there are as many as wanted, for copies are folded."""
-        reader = self._reader
         if mode == "hybrid" and isinstance(question, Question) and not question.known:
             # What the model cannot read, it would compare by chance.
             question, near, mode = question.text, None, "lexical"
-        segments, lexical = reader.segments(), self._words(mode)
+        segments, lexical = _segments(reader, mode), words_for(reader, mode)
         rows = None if allowed is None else allowed.rows
         depth = choice.k
         most = choice.k
@@ -295,7 +332,8 @@ class Index:
             most = min(most, choice.per_article * n_articles)
         while True:
             ranking = rank(question, mode, depth, segments=segments, lexical=lexical, near=near, allowed=rows)
-            hits = Maker(question, mode, ranking, reader, lexical, allowed, explain=explain).choose(choice)
+            maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, reader), explain=explain)
+            hits = maker.choose(choice)
             if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= _MAX_K:
                 return hits
             depth = min(_MAX_K, 4 * compared(depth))
@@ -309,10 +347,6 @@ class Index:
         with self._encoding:
             return reranked(hits, self._reranker(name).scores(text, texts, seconds=seconds))
 
-    def _words(self, mode: Mode) -> Lexical:
-        lexical = self._reader.lexical()
-        return lexical.weighing(HYBRID_BOOSTS) if mode == "hybrid" else lexical
-
     def _reranker(self, name: str) -> Reranker:
         if self._reranking is None or self._reranking[0] != name:
             # Not at the top: it takes torch.
@@ -320,6 +354,35 @@ class Index:
 
             self._reranking = (name, Reranker.load(name))
         return self._reranking[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """See `records.Origin`."""
+
+    reader: Reader
+    passage: int
+    encoder: Callable[[], Encoder]
+
+    def around(self, before: int, after: int) -> Context:
+        return self.reader.around(self.passage, before, after)
+
+    def verify(self) -> Citation:
+        # Not at the top: the parsers of articles are needed by few.
+        from semsearch import citations
+
+        return citations.verify(self.reader, self.passage, self.encoder)
+
+
+def _segments(reader: Reader, mode: Mode) -> list[Segment]:
+    """The vectors, where the mode asks them."""
+    return [] if mode == "lexical" else reader.segments()
+
+
+def words_for(reader: Reader, mode: Mode) -> Lexical:
+    """The lexical side as a mode weighs its fields."""
+    lexical = reader.lexical()
+    return lexical.weighing(HYBRID_BOOSTS) if mode == "hybrid" else lexical
 
 
 def build(

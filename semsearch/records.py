@@ -9,9 +9,9 @@ Deliberately not here: reading files, model vectors, how a result is printed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from semsearch.errors import InputError
 
@@ -21,11 +21,15 @@ __all__ = [
     "Block",
     "BlockKind",
     "BuildReport",
+    "CheckReport",
+    "Citation",
     "Context",
+    "Damage",
     "Explanation",
     "Highlight",
     "Hit",
     "Mode",
+    "Origin",
     "Passage",
     "Place",
     "Problem",
@@ -184,7 +188,49 @@ class Explanation(NamedTuple):
         }
 
 
-Neighbours = Callable[[int, int], Context]
+class Citation(str):
+    """Whether a passage still stands where its citation says, as a string: ``OK``, ``MOVED`` or ``STALE``.
+
+    OK: the file says the same at the same place. MOVED: it says the same elsewhere. STALE: it does not say it any more, or is
+    gone. ``source``, ``start``, ``end`` and ``line`` are where the passage stands now, and where it stood for one that is stale;
+    ``reason`` says why it is not OK.
+    """
+
+    source: str
+    start: int
+    end: int
+    line: int
+    reason: str
+
+    def __new__(cls, state: Literal["OK", "MOVED", "STALE"], source: str, place: tuple[int, int, int], reason: str) -> Citation:
+        """A state with its place: start, end, line."""
+        citation = super().__new__(cls, state)
+        citation.source, citation.reason = source, reason
+        citation.start, citation.end, citation.line = place
+        return citation
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+        return {
+            "state": str(self),
+            "source": self.source,
+            "start": self.start,
+            "end": self.end,
+            "line": self.line,
+            "reason": self.reason,
+        }
+
+
+class Origin(Protocol):
+    """Where a hit came from: the way back into its index."""
+
+    def around(self, before: int, after: int) -> Context:
+        """The passage with its neighbours in the article."""
+        ...
+
+    def verify(self) -> Citation:
+        """Whether the passage still stands in its file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +260,7 @@ class Hit:
     confidence: float = 0.0
     duplicates: tuple[Place, ...] = ()
     explanation: Explanation | None = None
-    neighbours: Neighbours | None = field(default=None, repr=False, compare=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def context(self, before: int = 1, after: int = 1) -> Context:
         """The passage with its neighbours in the article, read from the index, which must be open.
@@ -222,13 +268,25 @@ class Hit:
         :param before: how many at most, like ``after``.
         :raises InputError: if the index was closed, or the hit did not come from a search.
         """
-        if self.neighbours is None:
-            raise InputError("this hit has lost its index: search again for its context")
-        return self.neighbours(max(0, before), max(0, after))
+        return self._origin().around(max(0, before), max(0, after))
+
+    def verify(self) -> Citation:
+        """Whether the passage still stands in its file where the hit says: the file is read again.
+
+        The index must be open; ``semsearch check --sources`` does the same for all that is in it.
+
+        :raises InputError: if the index was closed, or the hit did not come from a search.
+        """
+        return self._origin().verify()
+
+    def _origin(self) -> Origin:
+        if self.origin is None:
+            raise InputError("this hit has lost its index: search again")
+        return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy for another process, without the way back to the index."""
-        values = [None if item.name == "neighbours" else getattr(self, item.name) for item in fields(self)]
+        values = [None if item.name == "origin" else getattr(self, item.name) for item in fields(self)]
         return Hit, tuple(values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -280,3 +338,51 @@ class BuildReport:
     encoded: int
     seconds: float
     problems: tuple[Problem, ...]
+
+
+class Damage(NamedTuple):
+    """Something in an index that is not as it should be.
+
+    ``kind`` is ``database``, ``format``, ``passages``, ``vectors``, ``words`` or ``model``; ``where`` names a file or a source.
+    """
+
+    kind: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check of an index found.
+
+    ``ok`` says whether the index is sound now, after the repair if there was one. ``problems`` are what is wrong now,
+    ``repaired`` what was done about what was wrong before. ``counts`` are what was looked at, by name. ``leftovers`` are files
+    of unfinished runs: no damage, the next writer uses them or removes them. ``citations`` counts OK, MOVED and STALE, and
+    ``changed`` are those that are not OK; both are empty unless the sources were to be read again.
+    """
+
+    problems: tuple[Damage, ...]
+    repaired: tuple[str, ...]
+    counts: Mapping[str, int]
+    leftovers: tuple[str, ...]
+    citations: Mapping[str, int]
+    changed: tuple[Citation, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with the index; articles that changed since are no damage."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary, with the keys that ``check --json`` prints."""
+        return {
+            "ok": self.ok,
+            "problems": [damage._asdict() for damage in self.problems],
+            "repaired": list(self.repaired),
+            "counts": dict(self.counts),
+            "leftovers": list(self.leftovers),
+            "citations": dict(self.citations),
+            "changed": [citation.to_dict() for citation in self.changed],
+            "seconds": round(self.seconds, 3),
+        }

@@ -2,24 +2,29 @@
 
 A segment is a run of consecutive row numbers in files that are written once and never changed: the passages' vectors (a faiss
 flat index in half precision: cosines are off by 0.00001, and half the bytes are read), the codes of their tokens (uint8
-``.npy``, see `signs`), which of these each sentence has (int32 ``.npy``), and where each row's tokens and sentences begin (int64
-``.npy``). All are memory-mapped when read.
+``.npy``, see `signs`), which of these each sentence has (int32 ``.npy``), and of each row where its tokens and sentences begin
+and a checksum of both (int64 ``.npy``: codes are read of some rows only, so these are compared row by row). All are
+memory-mapped when read.
 
 Invariants: similarity is the cosine, higher is better; faiss's padding (-1) and rows that are no longer wanted never come
-back from a search; of rows that a search is narrowed to, none is missed.
+back from a search; of rows that a search is narrowed to, none is missed; nothing is read by faiss or numpy but what has just the
+header that `segment_files` wrote.
 
-Deliberately not here: texts, which row is which passage, transactions.
+Deliberately not here: files, texts, which row is which passage, transactions.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from semsearch import signs
@@ -29,64 +34,123 @@ from semsearch.protocols import Found
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["SEGMENT_SUFFIXES", "Found", "Segment", "search", "sentences", "take", "tokens", "write_segment"]
+__all__ = [
+    "SEGMENT_SUFFIXES",
+    "WHOLE_SUFFIXES",
+    "Found",
+    "Segment",
+    "search",
+    "segment_files",
+    "sentences",
+    "take",
+    "tokens",
+]
 
-_MEND = "remove the index and index the articles again"
+_MEND = "mend it with semsearch check --repair"
 SEGMENT_SUFFIXES = (".faiss", ".tokens.npy", ".sentences.npy", ".offsets.npy")
+WHOLE_SUFFIXES = (".faiss", ".offsets.npy")
+"""The files that every search reads from end to end; the others have a checksum for each row."""
 _FEW = 500
 """Up to so many allowed rows of a segment are taken out and multiplied. Of 16,384 rows and for one question, 100 take 0.015 ms so
 and 0.040 ms when faiss passes over the others; 1,000 take 0.20 and 0.13 ms. For 32 questions at once: 0.06 and 0.5 ms."""
+_BLOCK = 1024
+"""Rows that are turned to half precision at once."""
+_FAISS_HEADER = struct.Struct("<4siqqq?iiifqqqq")
+"""How faiss writes an `IndexScalarQuantizer` before its codes: kind, d, ntotal, two unused numbers, is_trained, metric; of the
+quantizer its type, range statistic and its argument, d, bytes a vector, number of trained values; number of bytes of codes."""
+_UNUSED = 1 << 20
 
 
-def write_segment(
-    folder: Path, name: str, vectors: Matrix, tokens: Sequence[NDArray[np.uint8]], sentences: Sequence[NDArray[np.int32]]
-) -> list[Path]:
-    """Write a segment's files under names that must not exist yet; they are not synced.
+def _faiss_header(dimension: int, n_rows: int) -> bytes:
+    import faiss
+
+    half, inner = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    width = 2 * dimension
+    return _FAISS_HEADER.pack(
+        b"IxSQ", dimension, n_rows, _UNUSED, _UNUSED, True, inner, half, 0, 0.0, dimension, width, 0, n_rows * width
+    )
+
+
+@lru_cache(maxsize=256)
+def _npy_header(dtype: str, shape: tuple[int, int]) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def segment_files(
+    vectors: Matrix, tokens: Sequence[NDArray[np.uint8]], sentences: Sequence[NDArray[np.int32]]
+) -> dict[str, Iterable[bytes | memoryview]]:
+    """What is in a segment's files, by their suffixes, in parts to be written one behind the other.
 
     :param vectors: float32 (n, d), unit rows.
     :param tokens: n arrays, uint8 (number of tokens, `signs.WIDTH`).
     :param sentences: n arrays, int32 (number of sentences, 2): places among the row's tokens.
     """
-    import faiss
+    n_rows, dimension = vectors.shape
+    counts = np.asarray([[0, 0], *zip(map(len, tokens), map(len, sentences), strict=True)], np.int64)
+    offsets = np.zeros((n_rows + 1, 3), "<i8")
+    np.cumsum(counts, axis=0, out=offsets[:, :2])
+    offsets[:n_rows, 2] = [_row_checksum(*codes) for codes in zip(tokens, sentences, strict=True)]
+    n_tokens, n_sentences = offsets[-1, :2].tolist()
+    return {
+        ".faiss": _parts(
+            _faiss_header(dimension, n_rows),
+            (vectors[first : first + _BLOCK].astype("<f2") for first in range(0, n_rows, _BLOCK)),
+        ),
+        ".tokens.npy": _parts(_npy_header("|u1", (n_tokens, signs.WIDTH)), tokens),
+        ".sentences.npy": _parts(_npy_header("<i4", (n_sentences, 2)), sentences),
+        ".offsets.npy": _parts(_npy_header("<i8", offsets.shape), [offsets]),
+    }
 
-    paths = [folder / f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]
-    index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    index.add(np.ascontiguousarray(vectors, np.float32))
-    # Through numpy, so that a path with any letters works on every platform.
-    paths[0].write_bytes(faiss.serialize_index(index).tobytes())
-    np.save(paths[1], np.concatenate([np.empty((0, signs.WIDTH), np.uint8), *tokens]), allow_pickle=False)
-    np.save(paths[2], np.concatenate([np.empty((0, 2), np.int32), *sentences]), allow_pickle=False)
-    sizes = np.asarray([[0, 0], *zip(map(len, tokens), map(len, sentences), strict=True)], np.int64)
-    np.save(paths[3], np.cumsum(sizes, axis=0), allow_pickle=False)
-    return paths
+
+def _parts(header: bytes, arrays: Iterable[NDArray[Any]]) -> Iterable[bytes | memoryview]:
+    yield header
+    for array in arrays:
+        if array.size:
+            yield np.ascontiguousarray(array).data
+
+
+def _row_checksum(tokens: NDArray[np.uint8], sentences: NDArray[np.int32]) -> int:
+    """XXH3 of a row's codes and sentences: a signed number of 64 bits."""
+    digest = xxhash.xxh3_64(np.ascontiguousarray(tokens).data if tokens.size else b"")
+    if sentences.size:
+        digest.update(np.ascontiguousarray(sentences, "<i4").data)
+    return int.from_bytes(digest.digest(), "little", signed=True)
 
 
 class Segment:
-    """The rows ``first_row`` to ``first_row + n_rows - 1``, opened from files.
+    """The rows ``first_row`` to ``first_row + n_rows - 1``, over the bytes of its files.
 
+    :param files: the bytes of each file by its suffix; memory-mapped, they stay mapped as long as the segment lives.
     :param live: row numbers that may come back from a search, None for all.
-    :raises IndexCorrupt: if the files cannot be read or do not hold ``n_rows`` rows of ``dimension``.
+    :raises IndexCorrupt: if the files do not hold ``n_rows`` rows of ``dimension``.
     """
 
     def __init__(
-        self, folder: Path, name: str, first_row: int, n_rows: int, dimension: int, live: NDArray[np.int64] | None
+        self,
+        name: str,
+        files: Mapping[str, memoryview],
+        first_row: int,
+        n_rows: int,
+        dimension: int,
+        live: NDArray[np.int64] | None,
     ) -> None:
-        import faiss
-
+        self.name = name
         self.first_row = first_row
         self.n_rows = n_rows
         self.dimension = dimension
+        codes, *arrays = (files[suffix] for suffix in SEGMENT_SUFFIXES)
         try:
-            index, *arrays = (folder / f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES)
-            self._index = faiss.read_index(str(index), faiss.IO_FLAG_MMAP_IFC)
-            self._offsets = _mapped(arrays[2], np.int64, (n_rows + 1, 2))
-            n_tokens, n_sentences = self._offsets[-1].tolist()
-            self._tokens = _mapped(arrays[0], np.uint8, (n_tokens, signs.WIDTH))
-            self._sentences = _mapped(arrays[1], np.int32, (n_sentences, 2))
-        except (OSError, ValueError, RuntimeError) as error:
-            raise IndexCorrupt(f"the vectors {name} in {folder} cannot be read: {_MEND}") from error
-        if not _is_half(self._index) or (self._index.ntotal, self._index.d) != (n_rows, dimension):
-            raise IndexCorrupt(f"the vectors {name} in {folder} are not those of the index: {_MEND}")
+            self._index = _over(codes, dimension, n_rows)
+            self._offsets = _array(arrays[2], "<i8", (n_rows + 1, 3))
+            n_tokens, n_sentences = self._offsets[-1, :2].tolist()
+            self._tokens = _array(arrays[0], "|u1", (n_tokens, signs.WIDTH))
+            self._sentences = _array(arrays[1], "<i4", (n_sentences, 2))
+        except (ValueError, OverflowError, RuntimeError, struct.error) as error:
+            raise IndexCorrupt(f"the vectors {name} are not those of the index: {_MEND}") from error
+        # Faiss keeps a pointer to them.
+        self._codes = codes
         self._live: NDArray[np.bool_] | None = None
         self._narrowed: _Narrowed | None = None
         if live is not None:
@@ -138,37 +202,45 @@ class Segment:
     def tokens(self, row: int) -> NDArray[np.uint8]:
         """The codes of a row's tokens: uint8 (number of tokens, `signs.WIDTH`).
 
-        :raises IndexCorrupt: if the files have no such place.
+        :raises IndexCorrupt: if they are not what was written.
         """
-        return self._part(self._tokens, row, 0)
+        return self._row(row)[0]
 
     def sentences(self, row: int) -> NDArray[np.int32]:
         """The first of each sentence's tokens and the one behind its last: int32 (number of sentences, 2).
 
-        :raises IndexCorrupt: if the files have no such place.
+        :raises IndexCorrupt: if they are not what was written.
         """
-        spans = self._part(self._sentences, row, 1)
-        tokens = int(self._offsets[row - self.first_row + 1, 0] - self._offsets[row - self.first_row, 0])
-        if not all(0 <= start <= end <= tokens for start, end in spans.tolist()):
+        tokens, spans = self._row(row)
+        if not all(0 <= start <= end <= len(tokens) for start, end in spans.tolist()):
             raise IndexCorrupt(f"the sentences of row {row} are not where they should be: {_MEND}")
         return spans
 
-    def _part(self, array: NDArray[Any], row: int, kind: int) -> NDArray[Any]:
-        start, end = self._offsets[row - self.first_row : row - self.first_row + 2, kind].tolist()
-        if not 0 <= start <= end <= len(array):
+    def _row(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        place = row - self.first_row
+        (token, sentence, written), (token_end, sentence_end, _) = self._offsets[place : place + 2].tolist()
+        if not (0 <= token <= token_end <= len(self._tokens) and 0 <= sentence <= sentence_end <= len(self._sentences)):
             raise IndexCorrupt(f"the tokens of row {row} are not where they should be: {_MEND}")
-        return np.asarray(array[start:end])
+        tokens, sentences = self._tokens[token:token_end], self._sentences[sentence:sentence_end]
+        if _row_checksum(tokens, sentences) != written:
+            raise IndexCorrupt(f"the tokens of row {row} are not what was written: {_MEND}")
+        return tokens, sentences
 
 
-def _is_half(index: Any) -> bool:
-    """Whether this is the kind of index that `write_segment` writes."""
+def _over(data: memoryview, dimension: int, n_rows: int) -> Any:
+    """A faiss index over its bytes, which are not copied.
+
+    :raises ValueError: if they are those of another one.
+    """
     import faiss
 
-    return (
-        isinstance(index, faiss.IndexScalarQuantizer)
-        and index.metric_type == faiss.METRIC_INNER_PRODUCT
-        and index.sq.qtype == faiss.ScalarQuantizer.QT_fp16
+    header = _faiss_header(dimension, n_rows)
+    if data[: len(header)] != header or len(data) != len(header) + 2 * dimension * n_rows:
+        raise ValueError("not the vectors of this segment")
+    reader = faiss.ZeroCopyIOReader(  # type: ignore[attr-defined]
+        faiss.swig_ptr(np.frombuffer(data, np.uint8)), len(data)
     )
+    return faiss.read_index(reader)
 
 
 class _Narrowed:
@@ -186,13 +258,15 @@ def _nothing(queries: Matrix) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
 
 
-def _mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-    # Not np.load, which takes archives and pickles, too.
-    array = np.lib.format.open_memmap(path, mode="r")
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{path} holds something else")
-    # As plain arrays, whose slices cost a third.
-    return array.view(np.ndarray)
+def _array(data: memoryview, dtype: str, shape: tuple[int, int]) -> NDArray[Any]:
+    """An array over the bytes of its file, which are not copied. Not by np.load, which takes archives and pickles, too.
+
+    :raises ValueError: if they are those of another one.
+    """
+    header = _npy_header(dtype, shape)
+    if data[: len(header)] != header or len(data) != len(header) + np.dtype(dtype).itemsize * shape[0] * shape[1]:
+        raise ValueError("not the array of this segment")
+    return np.frombuffer(data, dtype, offset=len(header)).reshape(shape)
 
 
 def search(segments: Iterable[Segment], queries: Matrix, k: int, *, allowed: NDArray[np.int64] | None = None) -> list[Found]:

@@ -15,6 +15,7 @@ from conftest import FakeEncoder
 import semsearch
 from semsearch import signs
 from semsearch.cli import main
+from semsearch.index import words_for
 from semsearch.records import BuildReport
 from semsearch.results import Results
 from semsearch.store import Reader
@@ -99,7 +100,7 @@ class Everything:
 
     def __init__(self, index: semsearch.Index, query: str) -> None:
         reader = index._reader
-        lexical = index._words("hybrid")
+        lexical = words_for(reader, "hybrid")
         asked = FakeEncoder().encode_queries([query])
         self.rows = np.asarray([row for (row,) in reader._database.execute("SELECT row FROM embeddings ORDER BY row")], np.int64)
         segments = {row: part for part in reader.segments() for row in range(part.first_row, part.first_row + part.n_rows)}

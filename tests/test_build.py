@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,23 @@ from helpers import build, contents, found, segments, sentence, write
 import semsearch
 from semsearch import builder
 from semsearch.errors import IndexLocked, IndexMissing, InputError, ModelMismatch
-from semsearch.store import Writer
+from semsearch.store import Writer, database
+
+
+def found_in(home: Path) -> set[str]:
+    """All that is in an index directory, whatever a reader left of SQLite's log."""
+    return {name for name in os.listdir(home) if not name.endswith(("-wal", "-shm"))}
+
+
+def files_of(home: Path) -> set[str]:
+    """Derived files that the index lists."""
+    with closing(database.connect_to_read(home)) as opened:
+        names = database.names_listed(opened)
+    return {name for name in os.listdir(home) if name.split(".")[0] in names}
+
+
+def pending(home: Path):
+    return database.connect(home.resolve() / "pending.sqlite", "mode=ro")
 
 
 class Failing(FakeEncoder):
@@ -40,20 +57,45 @@ def test_an_interrupted_refresh_leaves_the_last_state(notes, home, error, fresh,
     monkeypatch.setattr(builder, "SEGMENT_ROWS", 2)
     with pytest.raises(type(error)):
         build(notes, home, Failing(error, 4), fresh=fresh)
-    assert segments(home) == files
+    assert files.items() <= segments(home).items()
     assert contents(home) == before
-    report, _ = build(notes, home)
+    # What was encoded is kept, and is not encoded again.
+    report, encoded = build(notes, home)
     assert (report.added, report.passages) == (8, 12)
+    assert len(encoded) == report.encoded == 8 - 4
+    assert found_in(home) == {*files_of(home), "semsearch.lock", "semsearch.sqlite"}
+    anew = home.parent / "anew"
+    build(notes, anew)
+    assert contents(home) == contents(anew)
 
 
-def test_an_interrupted_first_build_leaves_a_folder_to_build_in(notes, home):
-    for options in ({}, {"fresh": True}):
+def test_an_interrupted_first_build_keeps_what_it_has_encoded(notes, home):
+    for options, after in (({}, 2), ({"fresh": True}, 0)):
         with pytest.raises(KeyboardInterrupt):
-            build(notes, home, Failing(KeyboardInterrupt(), 1), **options)
-        assert os.listdir(home) == ["semsearch.lock"]
+            build(notes, home, Failing(KeyboardInterrupt(), after), **options)
         with pytest.raises(IndexMissing):
             semsearch.open(home)
-    assert build(notes, home)[0].passages == 4
+        with closing(pending(home)) as kept:
+            assert kept.execute("SELECT count(*) FROM texts").fetchone() == (2,)
+    report, encoded = build(notes, home)
+    assert (report.passages, report.encoded, len(encoded)) == (4, 2, 2)
+    anew = home.parent / "anew"
+    build(notes, anew)
+    assert contents(home) == contents(anew)
+
+
+def test_what_was_kept_of_another_model_or_is_damaged_is_not_used(notes, home):
+    for damage in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            build(notes, home, Failing(KeyboardInterrupt(), 2))
+        if damage:
+            path = home / "pending.sqlite"
+            path.write_bytes(path.read_bytes()[:100] + bytes(100) + path.read_bytes()[200:])
+            report, encoded = build(notes, home, fresh=True)
+        else:
+            report, encoded = build(notes, home, FakeEncoder("other"))
+        assert (report.passages, len(encoded)) == (4, 4)
+        shutil.rmtree(home)
 
 
 def test_an_interrupt_from_progress_is_as_any_other(notes, home):
@@ -63,6 +105,7 @@ def test_an_interrupt_from_progress_is_as_any_other(notes, home):
     with pytest.raises(KeyboardInterrupt):
         build(notes, home, progress=interrupt)
     assert os.listdir(home) == ["semsearch.lock"]
+    assert build(notes, home)[0].passages == 4
 
 
 KILLED = """
@@ -102,7 +145,9 @@ def test_a_killed_process_leaves_the_last_state_or_the_next(notes, home, root, w
     )
     assert len(texts) == (5 if when == "committed" else 4)
     report, encoded = build(notes, home)
-    assert (report.passages, len(encoded)) == (5, 0 if when == "committed" else 1)
+    # Encoding was at its end, whenever it was.
+    assert (report.passages, len(encoded)) == (5, 0)
+    assert found_in(home) == {*files_of(home), "semsearch.lock", "semsearch.sqlite"}
     assert len(segments(home)) == 4 * 2
     assert len(list(home.glob("lexical-*"))) == 1
 
@@ -131,7 +176,7 @@ def test_a_writer_in_another_process_is_seen(notes, home, root):
     script = f"""
 import sys
 from pathlib import Path
-from semsearch.store import Writer
+from semsearch.store import Writer, database
 opened = Writer(Path({str(home)!r}))
 print("ready", flush=True)
 sys.stdin.read()

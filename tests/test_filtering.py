@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import numpy as np
 import pytest
 from conftest import FakeEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import edit
 
 from semsearch import vectors
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.filters import Filter, parse
 from semsearch.protocols import PassageText
 from semsearch.records import Article, Passage
-from semsearch.store import Allowed, Reader, Writer, embedding_hash, filtering, reader
+from semsearch.store import Allowed, Codes, Reader, Writer, embedding_hash, filtering, reader
 
 Articles = dict[str, tuple[dict[str, Any], list[str]]]
 ARTICLES: Articles = {
@@ -46,7 +47,7 @@ def write(folder: Path, articles: Articles) -> None:
         if hashes:
             texts = [text for _, _, text, _ in writer.passage_texts(hashes)]
             tokens, sentences = zip(*(FakeEncoder.tokens(PassageText("", text, ())) for text in texts), strict=True)
-            writer.add_vectors(hashes, FakeEncoder.vectors(texts), tokens, sentences)
+            writer.add_vectors(hashes, FakeEncoder.vectors(texts), Codes(tokens, sentences))
         writer.commit(FakeEncoder().fingerprint, "1.0")
 
 
@@ -105,7 +106,7 @@ def test_the_last_filters_are_kept_and_no_more(opened, monkeypatch):
     looked: list[Filter] = []
     find = filtering.find
 
-    def counted(database: sqlite3.Connection, wanted: Filter) -> Allowed:
+    def counted(database: apsw.Connection, wanted: Filter) -> Allowed:
         looked.append(wanted)
         return find(database, wanted)
 
@@ -143,10 +144,9 @@ def test_many_articles_go_in_batches(tmp_path, monkeypatch):
 
 def test_a_closed_reader_and_damaged_metadata_are_told(tmp_path):
     write(tmp_path / "index", ARTICLES)
-    with closing(sqlite3.connect(tmp_path / "index" / "semsearch.sqlite")) as database, database:
-        database.execute("UPDATE articles SET metadata = '{' WHERE id = 2")
+    edit(tmp_path / "index", "UPDATE articles SET metadata = '{' WHERE id = 2")
     opened = Reader(tmp_path / "index")
-    with pytest.raises(IndexCorrupt, match="remove it and index the articles again"):
+    with pytest.raises(IndexCorrupt, match="make it anew with semsearch index"):
         opened.allowed(parse("date=2019"))
     # What needs no metadata is not held up by it.
     kept = parse("source=dump.jsonl")

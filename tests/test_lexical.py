@@ -465,13 +465,13 @@ def test_the_folder_gone_on_from_stays_and_its_deleted_rows_never_come_back(tmp_
 
 def test_damage_is_told(tmp_path):
     make(tmp_path / "a", {0: "oil"})
-    with pytest.raises(IndexCorrupt, match=r"index the articles again$"):
+    with pytest.raises(IndexCorrupt, match=r"mend it with semsearch check --repair$"):
         Lexical.open(tmp_path / "none")
     for name in ("meta.json", "lexical.json"):
         whole = (tmp_path / "a" / name).read_bytes()
         for broken in (b"", b"{", b"[]", b'{"languages": 3}'):
             (tmp_path / "a" / name).write_bytes(broken)
-            with pytest.raises(IndexCorrupt, match=r"index the articles again$"):
+            with pytest.raises(IndexCorrupt, match=r"mend it with semsearch check --repair$"):
                 Lexical.open(tmp_path / "a")
         (tmp_path / "a" / name).write_bytes(whole)
     assert ask(Lexical.open(tmp_path / "a"), "oil") == [0]

@@ -20,8 +20,8 @@ LAYERS = [
     {"records", "protocols", "signs", "threads"},
     {"articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
-    {"builder", "hits"},
-    {"index"},
+    {"builder", "citations", "hits"},
+    {"checking", "index"},
     {"evaluation"},
     {"cli"},
 ]
@@ -43,7 +43,7 @@ DOORS = {
     "lxml": "articles",
     "yaml": "articles",
     "charset_normalizer": "articles",
-    "sqlite3": "store",
+    "apsw": "store",
     "ir_measures": "metrics",
     "scipy": "metrics",
     "ir_datasets": "evaluation",
@@ -128,7 +128,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_import_and_help_are_light():
-    assert not loaded_by("import semsearch") & (HEAVY | {"click", "sqlite3", "yaml"})
+    assert not loaded_by("import semsearch") & (HEAVY | {"click", "apsw", "yaml"})
     assert (
         not loaded_by("from click.testing import CliRunner; from semsearch.cli import main; CliRunner().invoke(main, ['--help'])")
         & HEAVY

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import semsearch
 from semsearch import ranking, signs, vectors
+from semsearch.index import words_for
 from semsearch.protocols import Queries
 from semsearch.ranking import Question, Ranking, rank, wanted
 
@@ -33,7 +34,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[semsearch.Index]
 
 
 def ranked(index: semsearch.Index, query: str, k: int, mode: str = "hybrid", allowed: np.ndarray | None = None) -> Ranking:
-    segments, lexical = index._reader.segments(), index._words(mode)
+    segments, lexical = index._reader.segments(), words_for(index._reader, mode)
     if mode == "lexical":
         return rank(query, mode, k, segments=segments, lexical=lexical, near=None, allowed=allowed)
     encoded = FakeEncoder().encode_queries([query])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from semsearch import signs
 from semsearch import vectors as module
 from semsearch.errors import IndexCorrupt
-from semsearch.vectors import SEGMENT_SUFFIXES, Segment, search, write_segment
+from semsearch.vectors import SEGMENT_SUFFIXES, Segment, search, segment_files
 
 D = 8
 ONE = np.asarray([[0, 1]], np.int32)
@@ -41,7 +41,16 @@ def segment(
     name = f"segment-{first}"
     write_segment(folder, name, vectors, tokens or codes(*[1] * len(vectors)), sentences or [ONE] * len(vectors))
     chosen = None if live is None else np.asarray(live, np.int64)
-    return Segment(folder, name, first, len(vectors), vectors.shape[1], chosen)
+    return open_segment(folder, name, first, len(vectors), vectors.shape[1], chosen)
+
+
+def write_segment(folder: Path, name: str, *arrays) -> None:
+    for suffix, parts in segment_files(*arrays).items():
+        (folder / f"{name}{suffix}").write_bytes(b"".join(bytes(part) for part in parts))
+
+
+def open_segment(folder: Path, name: str, *facts) -> Segment:
+    return Segment(name, {suffix: memoryview((folder / f"{name}{suffix}").read_bytes()) for suffix in SEGMENT_SUFFIXES}, *facts)
 
 
 def brute_force(vectors: np.ndarray, query: np.ndarray, k: int, dead: set[int]) -> tuple[list[int], list[float]]:
@@ -238,18 +247,18 @@ def test_cut_files_are_corrupt(tmp_path, suffix, length):
     write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
     path = tmp_path / f"segment-a{suffix}"
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(IndexCorrupt, match=r"segment-a .*: remove the index and index the articles again$"):
-        Segment(tmp_path, "segment-a", 0, 5, D, None)
+    with pytest.raises(IndexCorrupt, match=r"segment-a .*: mend it with semsearch check --repair$"):
+        open_segment(tmp_path, "segment-a", 0, 5, D, None)
 
 
 @pytest.mark.parametrize("suffix", SEGMENT_SUFFIXES)
-def test_missing_and_foreign_files_are_corrupt(tmp_path, suffix):
+def test_foreign_files_are_corrupt(tmp_path, suffix):
     write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
     path = tmp_path / f"segment-a{suffix}"
-    for content in (b"\0" * 500, b"PK\x03\x04" + b"x" * 300, None):
-        path.unlink() if content is None else path.write_bytes(content)
+    for content in (b"\0" * 500, b"PK\x03\x04" + b"x" * 300):
+        path.write_bytes(content)
         with pytest.raises(IndexCorrupt):
-            Segment(tmp_path, "segment-a", 0, 5, D, None)
+            open_segment(tmp_path, "segment-a", 0, 5, D, None)
 
 
 def test_other_arrays_than_expected_are_corrupt(tmp_path):
@@ -259,7 +268,7 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
         write_segment(tmp_path, "segment-a", unit(5, D), codes(2, 2, 2, 2, 2), [TWO] * 5)
 
     def opened() -> Segment:
-        return Segment(tmp_path, "segment-a", 0, 5, D, None)
+        return open_segment(tmp_path, "segment-a", 0, 5, D, None)
 
     fresh()
     np.savez(tmp_path / "x.npz", a=np.arange(3))
@@ -270,7 +279,7 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
     ]
     for index in strange:
         index.add(unit(5, D))
-    sizes = np.stack([np.arange(0, 12, 2)] * 2, axis=1)
+    sizes = np.stack([np.arange(0, 12, 2)] * 3, axis=1)
     changes = [
         (".offsets.npy", sizes[:, 0]),
         (".offsets.npy", sizes[:5]),
@@ -304,7 +313,7 @@ def test_other_arrays_than_expected_are_corrupt(tmp_path):
     assert opened().n_rows == 5
     for n_rows, dimension in ((4, D), (6, D), (5, D + 1)):
         with pytest.raises(IndexCorrupt):
-            Segment(tmp_path, "segment-a", 0, n_rows, dimension, None)
+            open_segment(tmp_path, "segment-a", 0, n_rows, dimension, None)
 
 
 def test_pickles_are_never_loaded(tmp_path):
@@ -312,16 +321,16 @@ def test_pickles_are_never_loaded(tmp_path):
         write_segment(tmp_path, "segment-a", unit(1, D), codes(1), [ONE])
         np.save(tmp_path / f"segment-a{suffix}", np.array([{}, {}], dtype=object), allow_pickle=True)
         with pytest.raises(IndexCorrupt):
-            Segment(tmp_path, "segment-a", 0, 1, D, None)
+            open_segment(tmp_path, "segment-a", 0, 1, D, None)
 
 
 def test_offsets_that_run_backwards_are_corrupt(tmp_path):
     write_segment(tmp_path, "segment-a", unit(3, D), codes(2, 2, 2), [TWO] * 3)
-    np.save(tmp_path / "segment-a.offsets.npy", np.asarray([[0, 0], [99, 99], [2, 2], [6, 6]]))
-    opened = Segment(tmp_path, "segment-a", 0, 3, D, None)
+    np.save(tmp_path / "segment-a.offsets.npy", np.asarray([[0, 0, 0], [99, 99, 0], [2, 2, 0], [6, 6, 0]]))
+    opened = open_segment(tmp_path, "segment-a", 0, 3, D, None)
     for row in (0, 1):
         for read in (opened.tokens, opened.sentences):
-            with pytest.raises(IndexCorrupt, match=r"index the articles again$"):
+            with pytest.raises(IndexCorrupt, match=r"mend it with semsearch check --repair$"):
                 read(row)
 
 
@@ -331,3 +340,51 @@ def test_sentences_of_other_tokens_than_the_rows_are_corrupt(tmp_path, spans):
     with pytest.raises(IndexCorrupt, match="sentences of row 0 are not where they should be"):
         opened.sentences(0)
     assert opened.sentences(1).tolist() == [[0, 1]]
+
+
+def test_files_are_as_faiss_writes_them(tmp_path):
+    """The header is ours, the oracle is faiss."""
+    import faiss
+
+    vectors = unit(7, 384)
+    index = faiss.IndexScalarQuantizer(384, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.add(vectors)
+    write_segment(tmp_path, "segment-a", vectors, codes(*[1] * 7), [ONE] * 7)
+    assert (tmp_path / "segment-a.faiss").read_bytes() == faiss.serialize_index(index).tobytes()
+    for suffix, array in ((".tokens.npy", np.concatenate(codes(*[1] * 7))), (".sentences.npy", np.concatenate([ONE] * 7))):
+        assert np.array_equal(np.load(tmp_path / f"segment-a{suffix}"), array)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None, database=None)
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7), suffix=st.sampled_from([".tokens.npy", ".sentences.npy"]))
+def test_a_flipped_bit_is_told_by_the_row_that_has_it_and_by_no_other(tmp_path_factory, place, bit, suffix):
+    folder = tmp_path_factory.mktemp("s")
+    tokens = codes(3, 0, 2, 5)
+    sentences = [ONE, np.empty((0, 2), np.int32), TWO, ONE]
+    write_segment(folder, "segment-a", unit(4, D), tokens, sentences)
+    path = folder / f"segment-a{suffix}"
+    data = bytearray(path.read_bytes())
+    head = len(np.lib.format.magic(1, 0)) + 2 + int.from_bytes(data[8:10], "little")
+    at = head + place % (len(data) - head)
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+    width = signs.WIDTH if suffix == ".tokens.npy" else 8
+    sizes = [len(part) for part in (tokens if suffix == ".tokens.npy" else sentences)]
+    hit = int(np.searchsorted(np.cumsum(sizes), (at - head) // width, side="right"))
+    opened = open_segment(folder, "segment-a", 0, 4, D, None)
+    for row in range(4):
+        if row == hit:
+            with pytest.raises(IndexCorrupt, match=f"row {row} are not what was written"):
+                opened.tokens(row)
+        else:
+            assert np.array_equal(opened.tokens(row), tokens[row])
+            assert np.array_equal(opened.sentences(row), sentences[row])
+
+
+@pytest.mark.parametrize("n_rows", [-1, 2**40, 2**62, 2**70])
+def test_counts_that_no_file_can_have_are_corrupt_before_anything_is_made_room_for(tmp_path, n_rows):
+    write_segment(tmp_path, "segment-a", unit(2, D), codes(1, 1), [ONE] * 2)
+    with pytest.raises(IndexCorrupt):
+        open_segment(tmp_path, "segment-a", 0, n_rows, D, None)
+    with pytest.raises(IndexCorrupt):
+        open_segment(tmp_path, "segment-a", 0, 2, n_rows, None)

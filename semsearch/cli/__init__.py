@@ -1,7 +1,7 @@
 """The command line: parse, call, print; nothing else.
 
 Results go to stdout, progress and notes to stderr. Exit codes are grep's: 0 answered, 1 nothing relevant found (``eval``: a
-``--fail-if`` holds), 2 usage or a reported error, which is one line; 130 after Ctrl-C.
+``--fail-if`` holds; ``check``: damage), 2 usage or a reported error, which is one line; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import click
 
 from semsearch._version import __version__
 from semsearch.cli.ask import ask
+from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json
 from semsearch.errors import SemsearchError
@@ -75,6 +76,7 @@ def main() -> None:
 
 
 main.add_command(ask)
+main.add_command(check)
 main.add_command(evaluate)
 
 

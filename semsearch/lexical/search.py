@@ -273,5 +273,5 @@ def _translated(folder: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         if isinstance(error, (ValueError, OSError, KeyError)) or type(error).__name__ == "PanicException":
-            raise IndexCorrupt(f"the words in {folder} cannot be read: remove the index and index the articles again") from error
+            raise IndexCorrupt(f"the words in {folder} cannot be read: mend it with semsearch check --repair") from error
         raise

@@ -5,6 +5,7 @@ Deliberately not here: transactions, and which rows there are: `store` knows.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -23,6 +24,7 @@ __all__ = ["LexicalWriter"]
 
 _HEAP = 64_000_000
 """Bytes that tantivy may fill before it writes a segment."""
+_MANAGED = ".managed.json"
 
 
 class LexicalWriter:
@@ -120,14 +122,20 @@ def _share(folder: Path) -> None:
 
 
 def _link(before: Path, folder: Path) -> None:
-    """The same files in another folder; those that tantivy rewrites are copied."""
+    """The same files in another folder; those that tantivy rewrites are copied.
+
+    Its list of files that it may remove is not taken over but made anew: it removes whatever stands there.
+    """
+    names = []
     for path in before.iterdir():
-        if not is_lexical_file(path.name, locks=False):
+        if not is_lexical_file(path.name, locks=False) or path.name == _MANAGED:
             continue
+        names.append(path.name)
         if path.suffix != ".json":
             try:
-                os.link(path, folder / path.name)
+                os.link(path, folder / path.name, follow_symlinks=False)
                 continue
             except OSError:
                 pass  # Another file system, or one without links.
         shutil.copyfile(path, folder / path.name)
+    (folder / _MANAGED).write_text(json.dumps([name for name in names if name != FACTS]), encoding="utf-8")

@@ -1,11 +1,11 @@
 """One index directory: what is in it, and how it changes.
 
 ``semsearch.sqlite`` is the truth: files, articles, passages, the model's fingerprint, and which rows of which segment hold
-whose vectors. Segments and the folder of the lexical side are derived, under names never used before; the database lists each
-file with length and checksum.
+whose vectors; each of its pages has a checksum. Segments and the folder of the lexical side are derived, under names never used
+before; the database lists each file with length and checksum, and what a search reads is compared with them first.
 One transaction is one generation: a process killed anywhere leaves the last one whole, and the files of an unfinished one
-are swept away by the next writer. Readers see the generation that they opened. One process writes at a time, held by an
-OS lock that dies with its process.
+are swept away by the next writer, but for what it has encoded (``pending.sqlite``), which goes into the next build. Readers see
+the generation that they opened. One process writes at a time, held by an OS lock that dies with its process.
 
 A vector belongs to a text, not to a place: passages that read the same share a row, and a passage that moved to another
 file keeps its row.
@@ -19,7 +19,19 @@ from semsearch.store.database import FORMAT
 from semsearch.store.files import DATABASE
 from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
-from semsearch.store.segments import SEGMENT_ROWS
-from semsearch.store.writer import FileRow, Writer, embedding_hash
+from semsearch.store.segments import SEGMENT_ROWS, Codes
+from semsearch.store.tables import FileRow, embedding_hash
+from semsearch.store.writer import Writer
 
-__all__ = ["DATABASE", "FORMAT", "SEGMENT_ROWS", "Allowed", "FileRow", "PassageRow", "Reader", "Writer", "embedding_hash"]
+__all__ = [
+    "DATABASE",
+    "FORMAT",
+    "SEGMENT_ROWS",
+    "Allowed",
+    "Codes",
+    "FileRow",
+    "PassageRow",
+    "Reader",
+    "Writer",
+    "embedding_hash",
+]

@@ -1,4 +1,8 @@
-"""The database and the segments of an index directory, as reader and writer both see them.
+"""The database of an index directory, as reader, writer and check all see it: the one door to SQLite, by way of apsw.
+
+Every page carries a checksum: SQLite's own checksum VFS writes it with the page and compares it whenever the page is read, so
+that a flipped byte in the database is an error and never another text. (Python's sqlite3 cannot load it everywhere; apsw
+brings it along.) The schema is compared word for word: a database that has views or triggers of its own is none of ours.
 
 Deliberately not here: what is read, what is written.
 """
@@ -7,21 +11,45 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import apsw
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew, InputError
 from semsearch.store.files import DATABASE
-from semsearch.vectors import Segment
 
-FORMAT = 2
-"""What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date: 1 had no lexical side."""
+__all__ = [
+    "APPLICATION_ID",
+    "FORMAT",
+    "SCHEMA",
+    "closed",
+    "connect",
+    "connect_to_read",
+    "connect_to_write",
+    "damaged",
+    "names_listed",
+    "one",
+    "outdated",
+    "read_meta",
+    "reserve_checksums",
+    "torn_pages",
+    "translated",
+]
+
+FORMAT = 3
+"""What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date (`migration`)."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
+CHECKSUM_BYTES = 8
+"""At the end of each page, as SQLite's checksum VFS has it."""
+_WAIT = 10_000
+"""Milliseconds in which another process may finish what it does to the database."""
+_CACHE = 64_000
+"""Kilobytes of pages that a writer keeps: the keys are hashes, which go everywhere."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -47,22 +75,10 @@ CREATE TABLE segments (
 );
 CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL);
 CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL);
+CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 """
 
-FROM_1 = """
-ALTER TABLE passages ADD COLUMN language TEXT NOT NULL DEFAULT '';
-DROP INDEX passages_by_embedding;
-CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);
-CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL);
-CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL);
-DELETE FROM embeddings;
-DELETE FROM segments;
-"""
-"""What makes a database of format 1 one of format 2, but for the passages' languages, and for their vectors, which come anew."""
-
-_BUSY = ("locked", "busy")
-_OUTSIDE = ("full", "readonly", "unable to open", "disk I/O")
-"""What SQLite says where the disk or its permissions are to blame, and not the index."""
+_CHECKSUM_ERRORS = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 
 
 @contextmanager
@@ -70,19 +86,26 @@ def translated(folder: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
-    except sqlite3.ProgrammingError as error:
-        if "closed" in str(error):
-            raise closed(folder) from error
-        raise
-    except sqlite3.OperationalError as error:
-        reason = str(error)
-        if any(word in reason for word in _BUSY):
-            raise IndexLocked(f"the index {folder} is busy: try again when the other process is done") from error
-        if any(word in reason for word in _OUTSIDE):
-            raise InputError(f"the index {folder} cannot be used ({reason}): check the disk's space and permissions") from error
-        raise damaged(folder, reason) from error
-    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+    except (apsw.ConnectionClosedError, apsw.CursorClosedError) as error:
+        raise closed(folder) from error
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise IndexLocked(f"the index {folder} is busy: try again when the other process is done") from error
+    except apsw.IOError as error:
+        if error.extendedresult in _CHECKSUM_ERRORS:
+            raise damaged(folder, "a page of the database is not what was written") from error
+        raise _unusable(folder, error) from error
+    except (apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
+        raise _unusable(folder, error) from error
+    except apsw.NoMemError as error:
+        raise MemoryError from error
+    except apsw.Error as error:
         raise damaged(folder, str(error)) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise damaged(folder, "what it says cannot be read") from error
+
+
+def _unusable(folder: Path, error: apsw.Error) -> InputError:
+    return InputError(f"the index {folder} cannot be used ({error}): check the disk's space and permissions")
 
 
 def closed(folder: Path) -> InputError:
@@ -92,58 +115,111 @@ def closed(folder: Path) -> InputError:
 
 def damaged(folder: Path, reason: str) -> IndexCorrupt:
     """The error of a database that does not hold what it should."""
-    return IndexCorrupt(f"the index {folder} is damaged ({reason}): remove it and index the articles again")
+    return IndexCorrupt(
+        f"the index {folder} is damaged ({reason}): make it anew with semsearch index SOURCE... --fresh --index {folder}"
+    )
 
 
-def connect_to_read(folder: Path) -> sqlite3.Connection:
+def outdated(folder: Path) -> IndexCorrupt:
+    """The error of an index of an earlier format, for one who only reads."""
+    return IndexCorrupt(
+        f"the index {folder} is of an earlier version of semsearch: bring it up to date with "
+        f"semsearch check --repair --index {folder}"
+    )
+
+
+def connect_to_read(folder: Path) -> apsw.Connection:
     """A connection that sees one generation for as long as it is open."""
-    uri = (folder / DATABASE).resolve().as_uri()
+    path = folder.resolve() / DATABASE
     try:
-        return _pinned(f"{uri}?mode=ro")
-    except sqlite3.OperationalError:
+        # Who may write lets SQLite tidy up its log when the last one closes; nothing else is ever written.
+        mode = "rw" if os.access(folder, os.W_OK) and os.access(path, os.W_OK) else "ro"
+        return _pinned(path, f"mode={mode}")
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError) as error:
         log = folder / f"{DATABASE}-wal"
         if os.access(folder, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
+        if isinstance(error, apsw.IOError) and error.extendedresult in _CHECKSUM_ERRORS:
+            raise
         # A folder that cannot be written has no place for the files that readers and writers share: no one can write.
-        return _pinned(f"{uri}?immutable=1")
+        return _pinned(path, "immutable=1")
 
 
-def _pinned(uri: str) -> sqlite3.Connection:
+def _pinned(path: Path, how: str) -> apsw.Connection:
     """A connection in a transaction; its first read fixes the generation for as long as it lasts."""
-    database = connect(uri)
+    database = connect(path, how)
     try:
+        database.execute("PRAGMA query_only = ON")
         database.execute("BEGIN")
-        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        one(database, "SELECT count(*) FROM sqlite_master")
     except BaseException:
         database.close()
         raise
     return database
 
 
-def connect_to_write(folder: Path) -> sqlite3.Connection:
+def connect_to_write(folder: Path) -> apsw.Connection:
     """A connection whose commits are on the disk when they return."""
-    database = connect((folder / DATABASE).resolve().as_uri())
+    database = connect(folder.resolve() / DATABASE, "mode=rwc")
     try:
+        if not one(database, "SELECT count(*) FROM sqlite_master"):
+            reserve_checksums(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
+        database.execute(f"PRAGMA cache_size = -{_CACHE}")
     except BaseException:
         database.close()
         raise
     return database
 
 
-def connect(uri: str) -> sqlite3.Connection:
-    """A connection without implicit transactions."""
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-    database.execute("PRAGMA trusted_schema = OFF")
+def connect(path: Path, how: str) -> apsw.Connection:
+    """A connection without implicit transactions, in which nothing that a database says is run.
+
+    :param path: resolved as far as its folder; the file itself may be no link.
+    :param how: the query of SQLite's URI: ``mode=ro``...
+    """
+    database = apsw.Connection(
+        f"{path.as_uri()}?{how}",
+        flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOFOLLOW | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE,
+        vfs=_checksum_vfs(),
+    )
+    database.set_busy_timeout(_WAIT)
+    database.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    database.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     return database
 
 
-def read_meta(database: sqlite3.Connection, folder: Path) -> dict[str, str]:
+@cache
+def _checksum_vfs() -> str:
+    """The name under which SQLite's checksum VFS is known to this process.
+
+    :raises InputError: if apsw was installed without it.
+    """
+    from apsw import sqlite_extra
+
+    try:
+        with apsw.Connection(":memory:") as scratch:
+            sqlite_extra.load(scratch, "cksumvfs")
+    except (sqlite_extra.NotAvailable, LookupError, apsw.Error) as error:
+        raise InputError(
+            "apsw is installed without SQLite's checksum VFS: python -m pip install --force-reinstall --only-binary apsw apsw"
+        ) from error
+    scratch.close()
+    return "cksmvfs"
+
+
+def reserve_checksums(database: apsw.Connection) -> None:
+    """Let each page that is written from now on end with its checksum; for a database that is empty, or is vacuumed next."""
+    database.reserve_bytes("main", CHECKSUM_BYTES)
+
+
+def read_meta(database: apsw.Connection, folder: Path) -> dict[str, str]:
     """The facts on the index, checked as far as to know that it can be read; none where it was never committed.
 
     :raises InputError: if the database is another program's.
     :raises IndexTooNew: if a later version wrote it.
+    :raises IndexCorrupt: if it is not as a writer leaves it.
     """
     application = int(one(database, "PRAGMA application_id"))
     if application != APPLICATION_ID:
@@ -160,31 +236,46 @@ def read_meta(database: sqlite3.Connection, folder: Path) -> dict[str, str]:
         raise IndexTooNew(
             f"the index {folder} was written by semsearch {meta.get('version', 'of a later version')}: upgrade semsearch"
         )
+    if version == FORMAT:
+        if database.reserve_bytes("main") != CHECKSUM_BYTES or str(one(database, "PRAGMA checksum_verification")) != "1":
+            raise damaged(folder, "its pages have no checksums")
+        if _statements(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")) != _expected():
+            raise damaged(folder, "its tables are not ours")
     return meta
 
 
-def open_segments(database: sqlite3.Connection, folder: Path, dimension: int, names: set[str] | None = None) -> list[Segment]:
-    """The segments that the database lists, or those of them with these names."""
-    opened = []
-    for name, first, n_rows, live, files in database.execute(
-        "SELECT name, first_row, n_rows, live, files FROM segments ORDER BY first_row"
-    ).fetchall():
-        if names is not None and name not in names:
-            continue
-        if not name.startswith("segment-") or not name.removeprefix("segment-").isalnum():
-            raise damaged(folder, "it names a strange file")
-        for file, size, _ in json.loads(files):
-            path = folder / Path(file).name
-            if not path.is_file() or path.stat().st_size != size:
-                raise IndexCorrupt(f"{path} is missing or cut short: remove the index and index the articles again")
-        rows = None
-        if live < n_rows:
-            cursor = database.execute("SELECT row FROM embeddings WHERE row >= ? AND row < ?", (first, first + n_rows))
-            rows = np.asarray([row for (row,) in cursor], np.int64)
-        opened.append(Segment(folder, name, first, n_rows, dimension, rows))
-    return opened
+@cache
+def _expected() -> frozenset[str]:
+    return _statements(SCHEMA.split(";"))
 
 
-def one(database: sqlite3.Connection, statement: str) -> Any:
+def _statements(given: Any) -> frozenset[str]:
+    """Statements whatever their spacing."""
+    spaced = (re.sub(r"\s*([(),])\s*", r"\1", " ".join(statement.split())) for statement in given)
+    return frozenset(statement for statement in spaced if statement)
+
+
+def torn_pages(database: apsw.Connection, path: Path) -> Iterator[int]:
+    """Pages of a database's file, counted from 1, that are not what was written, those among them that nothing uses."""
+    size = int(one(database, "PRAGMA page_size"))
+    cursor = database.cursor()
+    with path.open("rb") as file:
+        number = 0
+        while page := file.read(size):
+            number += 1
+            # The lock's page, at a gigabyte, is never written.
+            if (number - 1) * size == 2**30:
+                continue
+            if len(page) < size or not cursor.execute("SELECT verify_checksum(?)", (page,)).fetchone()[0]:
+                yield number
+
+
+def names_listed(database: apsw.Connection) -> set[str]:
+    """Names of the segments and of the folder of the lexical side that the database lists."""
+    return {name for (name,) in database.execute("SELECT name FROM segments UNION SELECT name FROM lexical")}
+
+
+def one(database: apsw.Connection, statement: str, values: tuple[Any, ...] = ()) -> Any:
     """The only value of the only row."""
-    return database.execute(statement).fetchone()[0]
+    row = database.execute(statement, values).fetchone()
+    return row[0] if row else None

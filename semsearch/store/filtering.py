@@ -6,10 +6,10 @@ Deliberately not here: what a filter means (`filters`).
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +40,7 @@ class Allowed(NamedTuple):
     articles: NDArray[np.int64]
 
 
-def find(database: sqlite3.Connection, wanted: Filter) -> Allowed:
+def find(database: apsw.Connection, wanted: Filter) -> Allowed:
     """What a filter leaves; looks at every article, once: 7 ms for a thousand, and 3 s for each million of passages left.
 
     :raises json.JSONDecodeError: if the metadata of an article is not JSON.
@@ -57,13 +57,13 @@ def find(database: sqlite3.Connection, wanted: Filter) -> Allowed:
     return Allowed(np.unique(np.fromiter(_rows(database, articles), np.int64)), articles)
 
 
-def _rows(database: sqlite3.Connection, articles: NDArray[np.int64]) -> Iterator[int]:
+def _rows(database: apsw.Connection, articles: NDArray[np.int64]) -> Iterator[int]:
     for first in range(0, len(articles), _BATCH):
         for (row,) in database.execute(_ROWS, (json.dumps(articles[first : first + _BATCH].tolist()),)):
             yield row
 
 
-def among(database: sqlite3.Connection, rows: Sequence[int], articles: NDArray[np.int64]) -> list[int]:
+def among(database: apsw.Connection, rows: Sequence[int], articles: NDArray[np.int64]) -> list[int]:
     """Those of the articles that have a passage with one of these rows."""
     found = np.fromiter((article for (article,) in database.execute(_ARTICLES_OF_ROWS, (json.dumps(list(rows)),))), np.int64)
     kept: list[int] = found[np.isin(found, articles)].tolist()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,27 +12,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from semsearch.errors import IndexCorrupt, IndexMissing
+from semsearch.errors import IndexCorrupt, IndexMissing, InputError
 from semsearch.protocols import Fingerprint
-from semsearch.records import Context, Passage, Sentence
-from semsearch.store import filtering, words
+from semsearch.records import Context, Passage
+from semsearch.store import filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
     closed,
     connect_to_read,
     damaged,
     one,
-    open_segments,
+    outdated,
     read_meta,
     translated,
 )
 from semsearch.store.files import DATABASE, size_of
 from semsearch.store.filtering import Allowed
-from semsearch.vectors import Segment
+from semsearch.store.tables import PASSAGE, FileRow, file_rows
+from semsearch.store.tables import passage as passage_of
+from semsearch.vectors import Segment, take
 
 if TYPE_CHECKING:
     from semsearch.filters import Filter
     from semsearch.lexical import Lexical
+    from semsearch.protocols import Matrix
 
 __all__ = ["PassageRow", "Reader"]
 
@@ -47,8 +49,8 @@ WITH chosen AS (
     WHERE e.row IN (SELECT value FROM json_each(?)) {narrowed}
 )
 SELECT
-    c.row, p.id, p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences,
-    f.source, a.record, f.path, a.title, a.metadata
+    c.row, p.id, f.source, a.record, f.path, a.title, a.metadata,
+    p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences
 FROM chosen c JOIN passages p ON p.id = c.id JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
 WHERE c.nth <= ? ORDER BY f.source, f.path, p.id
 """
@@ -70,7 +72,7 @@ class PassageRow(NamedTuple):
 
 
 class Reader:
-    """One generation of an index, as it was when opened. Threads may share it.
+    """One generation of an index, as it was when opened. Threads may share it; a process that was forked off may not.
 
     :raises IndexMissing: if there is no index in the folder.
     :raises IndexTooNew: if a later semsearch wrote it.
@@ -83,7 +85,10 @@ class Reader:
         # The working directory may change while the index is open.
         self.home = folder.resolve()
         self.meta: dict[str, str] = {}
+        self._process = os.getpid()
         self._lock = threading.RLock()
+        self._closed = False
+        self._segments: list[Segment] | None = None
         self._lexical: Lexical | None = None
         self._allowed: dict[Filter, Allowed] = {}
         if not (folder / DATABASE).is_file():
@@ -93,62 +98,97 @@ class Reader:
                 pass
 
     def _open(self) -> bool:
-        """Open database and segments; False if a writer took the segments away in between, for the next generation's."""
-        self._database = connect_to_read(self.folder)
+        """Open the database, take hold of the files; False if a writer took them away in between, for the next generation's."""
+        self._database = connect_to_read(self.home)
+        held: list[segments.HeldSegment] = []
         try:
             self.meta = read_meta(self._database, self.folder)
             if not self.meta:
                 raise _missing(self.folder)
             if int(self.meta["format"]) < FORMAT:
-                raise _outdated(self.folder)
+                raise outdated(self.folder)
             self.fingerprint = _fingerprint(self.meta, self.folder)
-            # All now, for they may be gone later; what is mapped stays.
-            self._segments: list[Segment] | None = open_segments(self._database, self.folder, self.fingerprint.dimension)
-            self._held = words.hold(self._database, self.home)
+            # All now, for they may be gone later; what is held stays.
+            held = segments.hold(self._database, self.home)
+            self._held_words = words.hold(self._database, self.home)
+            self._held_segments = held
         except BaseException as error:
+            for segment in held:
+                segment.close()
             self._database.close()
-            if isinstance(error, IndexCorrupt) and self._superseded():
+            if isinstance(error, IndexCorrupt) and self.superseded():
                 return False
             raise
         return True
 
-    def _superseded(self) -> bool:
-        with closing(connect_to_read(self.folder)) as database:
+    def superseded(self) -> bool:
+        """Whether there is a later generation by now."""
+        with translated(self.folder), closing(connect_to_read(self.home)) as database:
             return read_meta(database, self.folder).get("generation") != self.meta.get("generation")
 
     def close(self) -> None:
         """Close every handle; no reading afterwards."""
+        if os.getpid() != self._process:
+            # What the parent has open is the parent's to close.
+            return
         with self._lock:
+            self._closed = True
             self._segments = self._lexical = None
-            self._held.close()
+            for segment in self._held_segments:
+                segment.close()
+            self._held_words.close()
             self._database.close()
 
-    def segments(self) -> list[Segment]:
-        """The segments, in the order of their rows.
+    def _ready(self) -> None:
+        """Refuse what was closed.
 
         :raises InputError: if the reader was closed.
         """
-        with self._lock:
+        if self._closed:
+            raise closed(self.folder)
+
+    def check_process(self) -> None:
+        """Refuse a process that was forked off: neither SQLite nor the engines of the model outlive it.
+
+        :raises InputError: if this is not the process that opened the index.
+        """
+        if os.getpid() != self._process:
+            raise InputError(
+                f"the index {self.folder} was opened before this process was forked off: open it again in each process"
+            )
+
+    def segments(self) -> list[Segment]:
+        """The segments, in the order of their rows, opened with the first use.
+
+        :raises IndexCorrupt: if one is not what was written.
+        :raises InputError: if the reader was closed.
+        """
+        self.check_process()
+        with self._lock, translated(self.folder):
+            self._ready()
             if self._segments is None:
-                raise closed(self.folder)
+                self._segments = [held.open(self._database, self.fingerprint.dimension) for held in self._held_segments]
+                for held in self._held_segments:
+                    held.close()
             return self._segments
 
     def lexical(self) -> Lexical:
         """The lexical side, opened with the first use.
 
-        :raises IndexCorrupt: if it cannot be read.
+        :raises IndexCorrupt: if it is not what was written.
         :raises InputError: if the reader was closed.
         """
+        self.check_process()
         with self._lock:
-            if self._segments is None:
-                raise closed(self.folder)
+            self._ready()
             if self._lexical is None:
-                self._lexical = self._held.open()
-                self._held.close()
+                self._lexical = self._held_words.open()
+                self._held_words.close()
             return self._lexical
 
     def counts(self) -> dict[str, int]:
         """How many ``files``, ``articles``, ``passages`` there are, and the ``bytes`` on disk."""
+        self.check_process()
         with self._lock, translated(self.folder):
             tables = ("files", "articles", "passages")
             counted = {table: int(one(self._database, f"SELECT count(*) FROM {table}")) for table in tables}
@@ -164,8 +204,9 @@ class Reader:
 
         :raises InputError: if the reader was closed.
         """
+        self.check_process()
         with self._lock, translated(self.folder):
-            self.segments()
+            self._ready()
             found = self._allowed.pop(wanted, None) or filtering.find(self._database, wanted)
             # The one used last stands last.
             self._allowed[wanted] = found
@@ -179,15 +220,14 @@ class Reader:
         :param limit: how many of each row, at most.
         :param allowed: what a filter leaves: passages of other articles do not come back. None for all.
         """
+        self.check_process()
         with self._lock, translated(self.folder):
             given: list[Any] = [json.dumps(list(rows)), limit]
             if allowed is not None:
                 given.insert(1, json.dumps(filtering.among(self._database, rows, allowed.articles)))
             statement = _PASSAGES.format(narrowed="" if allowed is None else _OF_ARTICLES)
-            cursor = self._database.cursor()
-            cursor.row_factory = sqlite3.Row
             try:
-                return [self._passage_row(row) for row in cursor.execute(statement, given)]
+                return [self._passage_row(*row) for row in self._database.execute(statement, given)]
             except (ValueError, TypeError) as error:
                 raise damaged(self.folder, "a passage cannot be read") from error
 
@@ -196,46 +236,82 @@ class Reader:
 
         :param passage: its ``id``.
         """
+        self.check_process()
         with self._lock, translated(self.folder):
-            cursor = self._database.cursor()
-            cursor.row_factory = sqlite3.Row
-            middle = cursor.execute("SELECT * FROM passages WHERE id = ?", (passage,)).fetchone()
-            place = (middle["article"], passage)
-            left = "SELECT * FROM passages WHERE article = ? AND id < ? ORDER BY id DESC LIMIT ?"
-            right = "SELECT * FROM passages WHERE article = ? AND id > ? ORDER BY id LIMIT ?"
-            earlier = [_passage(row) for row in cursor.execute(left, (*place, before))]
-            later = [_passage(row) for row in cursor.execute(right, (*place, after))]
-            return Context(tuple(reversed(earlier)), _passage(middle), tuple(later))
+            execute = self._database.execute
+            found = execute(f"SELECT article, {PASSAGE} FROM passages WHERE id = ?", (passage,)).fetchone()
+            if found is None:
+                raise damaged(self.folder, "a passage is missing")
+            place = (found[0], passage)
+            left = f"SELECT {PASSAGE} FROM passages WHERE article = ? AND id < ? ORDER BY id DESC LIMIT ?"
+            right = f"SELECT {PASSAGE} FROM passages WHERE article = ? AND id > ? ORDER BY id LIMIT ?"
+            earlier = [passage_of(*row) for row in execute(left, (*place, before))]
+            later = [passage_of(*row) for row in execute(right, (*place, after))]
+            return Context(tuple(reversed(earlier)), passage_of(*found[1:]), tuple(later))
 
-    def _passage_row(self, row: sqlite3.Row) -> PassageRow:
-        path = os.path.normpath(os.path.join(self.home.parent, row["path"]))
-        source = row["source"] + row["record"]
-        return PassageRow(row["row"], row["id"], _passage(row), source, path, row["title"], json.loads(row["metadata"]))
+    def files(self) -> list[FileRow]:
+        """All files that were indexed, by source; their paths are absolute."""
+        self.check_process()
+        with self._lock, translated(self.folder):
+            found = [file._replace(path=self._real(file.path)) for file in file_rows(self._database)]
+        return sorted(found, key=lambda file: (file.source, file.path))
 
+    def passages_of(self, file: int) -> list[tuple[str, Passage]]:
+        """The passages of a file, in order, each with the record that it is from: "" or ``#LINE``."""
+        with self._lock, translated(self.folder):
+            statement = (
+                f"SELECT a.record, {PASSAGE} FROM articles a JOIN passages p ON p.article = a.id WHERE a.file = ? ORDER BY p.id"
+            )
+            return [(record, passage_of(*row)) for record, *row in self._database.execute(statement, (file,))]
 
-def _passage(row: sqlite3.Row) -> Passage:
-    spans = np.frombuffer(row["sentences"], "<i4").reshape(-1, 4).tolist()
-    return Passage(
-        text=row["text"],
-        headings=tuple(json.loads(row["headings"])),
-        paragraph=row["paragraph"],
-        line=row["line"],
-        start=row["start"],
-        end=row["stop"],
-        sentences=tuple(Sentence(left, right) for left, right, _, _ in spans),
-        sentence_spans=tuple((left, right) for _, _, left, right in spans),
-    )
+    def file_of(self, passage: int) -> tuple[FileRow, str]:
+        """The file that a passage is from, by its ``id``, and the record in it."""
+        self.check_process()
+        with self._lock, translated(self.folder):
+            row = self._database.execute(
+                "SELECT f.id, f.path, f.source, f.sha256, a.record FROM passages p JOIN articles a ON a.id = p.article"
+                " JOIN files f ON f.id = a.file WHERE p.id = ?",
+                (passage,),
+            ).fetchone()
+        if row is None:
+            raise damaged(self.folder, "a passage is missing")
+        number, path, source, digest, record = row
+        return FileRow(number, self._real(path), source, digest, []), record
+
+    def canaries(self) -> tuple[list[str], Matrix]:
+        """The texts whose vectors are kept to know the model by, and what it made of them as questions: float32 (n, d)."""
+        with self._lock, translated(self.folder):
+            rows = self._database.execute("SELECT text, vector FROM canaries ORDER BY text").fetchall()
+        vectors = [np.frombuffer(vector, "<f4") for _, vector in rows]
+        if any(vector.shape != (self.fingerprint.dimension,) for vector in vectors):
+            raise damaged(self.folder, "the vectors that tell the model are not those of its dimension")
+        return [text for text, _ in rows], np.asarray(vectors, np.float32)
+
+    def sample(self, n: int) -> tuple[list[PassageRow], Matrix]:
+        """Some passages from all over the index, the same at each call, and their vectors: float32 (len, d)."""
+        with self._lock, translated(self.folder):
+            count = int(one(self._database, "SELECT count(*) FROM embeddings"))
+            statement = "SELECT row FROM embeddings ORDER BY row LIMIT 1 OFFSET ?"
+            places = [place * count // min(n, count) for place in range(min(n, count))]
+            rows = [int(one(self._database, statement, (place,))) for place in places]
+        found = self.passages(sorted(set(rows)), 1)
+        return found, take(self.segments(), np.asarray([item.row for item in found], np.int64))
+
+    def segment_of(self, row: int) -> str:
+        """The name of the segment that has a row."""
+        return next(segment.name for segment in self.segments() if 0 <= row - segment.first_row < segment.n_rows)
+
+    def _real(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self.home.parent, path))
+
+    def _passage_row(
+        self, row: int, number: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any
+    ) -> PassageRow:
+        return PassageRow(row, number, passage_of(*passage), source + record, self._real(path), title, json.loads(metadata))
 
 
 def _missing(folder: Path) -> IndexMissing:
     return IndexMissing(f"no index in {folder}: make one with semsearch index SOURCE --index {folder}")
-
-
-def _outdated(folder: Path) -> IndexCorrupt:
-    return IndexCorrupt(
-        f"the index {folder} is of an earlier version of semsearch: bring it up to date with "
-        f"semsearch index SOURCE --index {folder}"
-    )
 
 
 def _fingerprint(meta: dict[str, str], folder: Path) -> Fingerprint:

@@ -1,63 +1,131 @@
-"""The vectors' side of an index directory: segments are added, and rewritten when they are worn.
+"""The vectors' side of an index directory: segments are added, held, and rewritten when they are worn.
 
-Deliberately not here: opening them to read (`database.open_segments`), how vectors are stored (`vectors`).
+Deliberately not here: how vectors are stored (`vectors`).
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.store.database import one, open_segments
-from semsearch.store.files import new_name, sync, writing
-from semsearch.vectors import write_segment
+from semsearch.store.database import damaged, one
+from semsearch.store.files import Held, Listed, is_segment, new_name, write, writing
+from semsearch.vectors import SEGMENT_SUFFIXES, WHOLE_SUFFIXES, Segment, segment_files
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["SEGMENT_ROWS", "SMALL_SEGMENTS", "add", "drop_unused"]
+__all__ = ["SEGMENT_ROWS", "SMALL_SEGMENTS", "Codes", "HeldSegment", "drop_unused", "enlist", "hold", "listed", "write_segment"]
 
 SEGMENT_ROWS = 16_384
-"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 130 tokens a passage about 95 MB, and twice that
-while it is written."""
+"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 130 tokens a passage about 95 MB."""
 SMALL_SEGMENTS = 8
 """More segments than this that are less than half full are merged, so that a search never visits many files."""
 
 
-def add(
-    database: sqlite3.Connection,
-    folder: Path,
-    hashes: Sequence[bytes],
-    vectors: Matrix,
-    tokens: Sequence[NDArray[np.uint8]],
-    sentences: Sequence[NDArray[np.int32]],
-) -> None:
-    """A new segment: the vectors of the texts with these hashes, as `vectors.write_segment` takes them."""
+class Codes(NamedTuple):
+    """What is kept of some texts, as `vectors.segment_files` takes it: the codes of their tokens, and of each the sentences."""
+
+    tokens: Sequence[NDArray[np.uint8]]
+    sentences: Sequence[NDArray[np.int32]]
+
+
+class HeldSegment:
+    """A segment's files, held whatever a writer removes, and opened when first asked for."""
+
+    def __init__(self, folder: Path, name: str, first_row: int, n_rows: int, live: int, files: Sequence[Listed]) -> None:
+        self.name, self.first_row, self.n_rows, self.live = name, first_row, n_rows, live
+        self.held = Held(folder, files)
+
+    def open(self, database: apsw.Connection, dimension: int) -> Segment:
+        """The segment, of which all that each search reads was compared with its checksum.
+
+        :raises IndexCorrupt: if it is not what was written.
+        """
+        self.held.verify(f"{self.name}{suffix}" for suffix in WHOLE_SUFFIXES)
+        rows = None
+        if self.live < self.n_rows:
+            inside = (self.first_row, self.first_row + self.n_rows)
+            cursor = database.execute("SELECT row FROM embeddings WHERE row >= ? AND row < ?", inside)
+            rows = np.asarray([row for (row,) in cursor], np.int64)
+        files = {suffix: self.held.map(f"{self.name}{suffix}") for suffix in SEGMENT_SUFFIXES}
+        return Segment(self.name, files, self.first_row, self.n_rows, dimension, rows)
+
+    def close(self) -> None:
+        """Let go of the files; a segment that was opened stays open."""
+        self.held.close()
+
+
+def listed(folder: Path, name: str, files: str) -> list[Listed]:
+    """The files of a segment as its row in the database lists them.
+
+    :raises IndexCorrupt: if they are not just those that a segment of this name has.
+    """
+    try:
+        found = [Listed(str(file), int(size), str(checksum)) for file, size, checksum in json.loads(files)]
+    except (TypeError, ValueError) as error:
+        raise damaged(folder, "the files of a segment are not listed") from error
+    if not is_segment(name) or [file.name for file in found] != [f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]:
+        raise damaged(folder, "it names a strange file")
+    return found
+
+
+def hold(database: apsw.Connection, folder: Path, names: set[str] | None = None) -> list[HeldSegment]:
+    """Take hold of the segments that the database lists, or of those of them with these names, in the order of their rows.
+
+    :raises IndexCorrupt: if a file is missing or of another length.
+    """
+    rows = database.execute("SELECT name, first_row, n_rows, live, files FROM segments ORDER BY first_row").fetchall()
+    held: list[HeldSegment] = []
+    try:
+        for name, first, n_rows, live, files in rows:
+            if names is None or name in names:
+                held.append(HeldSegment(folder, name, first, n_rows, live, listed(folder, name, files)))
+    except BaseException:
+        for segment in held:
+            segment.close()
+        raise
+    return held
+
+
+def write_segment(folder: Path, vectors: Matrix, codes: Codes) -> tuple[str, list[Listed]]:
+    """Write a segment under a new name, which nothing lists yet; its name and its files.
+
+    :param vectors: float32 (n, d), unit rows.
+    :raises InputError: if it cannot be written.
+    """
     name = new_name("segment")
-    first = int(one(database, "SELECT coalesce(max(first_row + n_rows), 0) FROM segments"))
     with writing(folder):
-        files = [(path.name, *sync(path)) for path in write_segment(folder, name, vectors, tokens, sentences)]
+        return name, [
+            write(folder / f"{name}{suffix}", parts)
+            for suffix, parts in segment_files(vectors, codes.tokens, codes.sentences).items()
+        ]
+
+
+def enlist(database: apsw.Connection, name: str, files: Sequence[Listed], hashes: Sequence[bytes | None]) -> None:
+    """Let the index have a segment that was written: the vectors of the texts with these hashes; None for one not wanted."""
+    first = int(one(database, "SELECT coalesce(max(first_row + n_rows), 0) FROM segments"))
+    wanted = [(embedding, first + place) for place, embedding in enumerate(hashes) if embedding is not None]
     database.execute(
         "INSERT INTO segments (name, first_row, n_rows, live, files) VALUES (?, ?, ?, ?, ?)",
-        (name, first, len(hashes), len(hashes), json.dumps(files)),
+        (name, first, len(hashes), len(wanted), json.dumps(files)),
     )
-    database.executemany(
-        "INSERT OR REPLACE INTO embeddings (hash, row) VALUES (?, ?)",
-        ((embedding, first + number) for number, embedding in enumerate(hashes)),
-    )
+    database.executemany("INSERT OR REPLACE INTO embeddings (hash, row) VALUES (?, ?)", wanted)
 
 
-def drop_unused(database: sqlite3.Connection, folder: Path, dimension: int) -> None:
+def drop_unused(database: apsw.Connection, folder: Path, dimension: int) -> None:
     """Forget vectors that no passage has, and rewrite the segments that are mostly such, or small and many."""
     database.execute("DELETE FROM embeddings WHERE hash NOT IN (SELECT embedding FROM passages)")
     database.execute(
-        "UPDATE segments SET live = (SELECT count(*) FROM embeddings WHERE row >= first_row AND row < first_row + n_rows)"
+        "UPDATE segments SET live = found.n FROM (SELECT s.name, (SELECT count(*) FROM embeddings e"
+        " WHERE e.row >= s.first_row AND e.row < s.first_row + s.n_rows) AS n FROM segments s) AS found"
+        " WHERE segments.name = found.name AND segments.live != found.n"
     )
     database.execute("DELETE FROM segments WHERE live = 0")
     sparse = database.execute("SELECT name FROM segments WHERE live * 2 < n_rows").fetchall()
@@ -67,24 +135,35 @@ def drop_unused(database: sqlite3.Connection, folder: Path, dimension: int) -> N
         _rewrite(database, folder, dimension, worn)
 
 
-def _rewrite(database: sqlite3.Connection, folder: Path, dimension: int, worn: set[str]) -> None:
+def _rewrite(database: apsw.Connection, folder: Path, dimension: int, worn: set[str]) -> None:
     """The rows of some segments that are still wanted, in new ones."""
     hashes: list[bytes] = []
     vectors: list[Matrix] = []
-    tokens: list[NDArray[np.uint8]] = []
-    sentences: list[NDArray[np.int32]] = []
-    for segment in open_segments(database, folder, dimension, worn):
+    codes = Codes([], [])
+    for segment in _opened(database, folder, dimension, worn):
         rows = database.execute(
             "SELECT hash, row FROM embeddings WHERE row >= ? AND row < ? ORDER BY row",
             (segment.first_row, segment.first_row + segment.n_rows),
         ).fetchall()
         if hashes and len(hashes) + len(rows) > SEGMENT_ROWS:
-            add(database, folder, hashes, np.concatenate(vectors), tokens, sentences)
-            hashes, vectors, tokens, sentences = [], [], [], []
+            enlist(database, *write_segment(folder, np.concatenate(vectors), codes), hashes)
+            hashes, vectors, codes = [], [], Codes([], [])
         hashes += [embedding for embedding, _ in rows]
         numbers = np.asarray([row for _, row in rows], np.int64)
         vectors.append(segment.vectors(numbers))
-        tokens += [segment.tokens(int(row)) for row in numbers]
-        sentences += [segment.sentences(int(row)) for row in numbers]
-    add(database, folder, hashes, np.concatenate(vectors), tokens, sentences)
+        codes = Codes(
+            [*codes.tokens, *(segment.tokens(int(row)) for row in numbers)],
+            [*codes.sentences, *(segment.sentences(int(row)) for row in numbers)],
+        )
+    enlist(database, *write_segment(folder, np.concatenate(vectors), codes), hashes)
     database.executemany("DELETE FROM segments WHERE name = ?", ((name,) for name in worn))
+
+
+def _opened(database: apsw.Connection, folder: Path, dimension: int, names: set[str]) -> Iterator[Segment]:
+    held = hold(database, folder, names)
+    try:
+        for segment in held:
+            yield segment.open(database, dimension)
+    finally:
+        for segment in held:
+            segment.close()

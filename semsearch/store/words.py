@@ -10,23 +10,23 @@ Deliberately not here: what words are, and how they are searched (`lexical`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import apsw
+
 from semsearch import lexical
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.lexical import Lexical, LexicalWriter
-from semsearch.store.database import one
-from semsearch.store.files import is_lexical_folder, new_name, sync, sync_folder, writing
+from semsearch.store.database import damaged, one
+from semsearch.store.files import Held, Listed, corrupt, is_lexical_folder, new_name, sync, sync_folder, writing
 
-__all__ = ["Held", "add_languages", "hold", "refresh"]
+__all__ = ["HeldWords", "add_languages", "hold", "is_current", "refresh", "stale_rows"]
 
 TRUE_ROWS = 20_000
 """Up to so many rows, an index that loses some is written anew: at 0.08 ms a row, within 2 seconds (going on takes 0.3)."""
@@ -44,7 +44,7 @@ SELECT a.title, p.headings, p.text FROM passages p JOIN articles a ON a.id = p.a
 """
 
 
-def add_languages(database: sqlite3.Connection) -> None:
+def add_languages(database: apsw.Connection) -> None:
     """Note the language of passages that an earlier format has without."""
     for article, title, metadata in database.execute("SELECT id, title, metadata FROM articles").fetchall():
         passages = database.execute("SELECT id, text FROM passages WHERE article = ? ORDER BY id", (article,)).fetchall()
@@ -55,7 +55,7 @@ def add_languages(database: sqlite3.Connection) -> None:
         )
 
 
-def refresh(database: sqlite3.Connection, folder: Path) -> None:
+def refresh(database: apsw.Connection, folder: Path) -> None:
     """Bring the lexical side to what the database holds: the same folder if nothing changed, else a new one.
 
     :raises InputError: if it cannot be written.
@@ -85,7 +85,7 @@ def refresh(database: sqlite3.Connection, folder: Path) -> None:
             raise InputError(f"cannot write to {folder} ({error}): check the disk's space and permissions") from error
 
 
-def _go_on(database: sqlite3.Connection, folder: Path, before: Path, stale: list[tuple[int, str]]) -> None:
+def _go_on(database: apsw.Connection, folder: Path, before: Path, stale: list[tuple[int, str]]) -> None:
     """What came and went since the folder before, if anything did."""
     database.executemany("DELETE FROM lexical_rows WHERE row = ?", ((row,) for row, _ in stale))
     missing = database.execute(_MISSING).fetchall()
@@ -94,7 +94,7 @@ def _go_on(database: sqlite3.Connection, folder: Path, before: Path, stale: list
 
 
 def _write(
-    database: sqlite3.Connection,
+    database: apsw.Connection,
     folder: Path,
     before: Path | None,
     stale: list[tuple[int, str]],
@@ -108,13 +108,13 @@ def _write(
         for first in range(0, len(missing), _WINDOW):
             _add(database, writer, missing[first : first + _WINDOW])
         writer.commit()
-        files = _synced(folder / name, _listed(database))
+        files = _synced(folder / name, _listed(database, folder))
     database.execute("DELETE FROM lexical")
     database.execute("INSERT INTO lexical (name, files) VALUES (?, ?)", (name, json.dumps(files)))
     database.executemany("INSERT INTO lexical_rows (row, hash, language) VALUES (?, ?, ?)", missing)
 
 
-def _add(database: sqlite3.Connection, writer: LexicalWriter, missing: Sequence[tuple[int, bytes, str]]) -> None:
+def _add(database: apsw.Connection, writer: LexicalWriter, missing: Sequence[tuple[int, bytes, str]]) -> None:
     texts = [database.execute(_TEXT, (embedding,)).fetchone() for _, embedding, _ in missing]
     writer.add(
         [row for row, _, _ in missing],
@@ -125,104 +125,97 @@ def _add(database: sqlite3.Connection, writer: LexicalWriter, missing: Sequence[
     )
 
 
-def _before(database: sqlite3.Connection, folder: Path) -> Path | None:
+def is_current(database: apsw.Connection, folder: Path) -> bool:
+    """Whether the lexical side is whole, and of this version's words."""
+    return _before(database, folder) is not None
+
+
+def stale_rows(database: apsw.Connection) -> int:
+    """How many rows the lexical side has that it should not have, or lacks; 0 in a committed index."""
+    return len(database.execute(_STALE).fetchall()) + len(database.execute(_MISSING).fetchall())
+
+
+def _before(database: apsw.Connection, folder: Path) -> Path | None:
     """The folder to go on from; None if there is none, or it is not whole, or other words were made of the texts then."""
     row = database.execute("SELECT name FROM lexical").fetchone()
     if row is None or not is_lexical_folder(row[0]):
         return None
     before = folder / row[0]
-    with suppress(OSError, ValueError):
-        # What is read anyhow is looked at as a whole.
-        whole = all(
-            _is_whole(before / name, size)
-            and (not name.endswith(".json") or hashlib.sha256((before / name).read_bytes()).hexdigest() == digest)
-            for name, size, digest in _listed(database)
-        )
-        return before if whole and lexical.Facts.read(before).version == lexical.VERSION else None
+    with suppress(OSError, ValueError, IndexCorrupt):
+        held = Held(before, _listed(database, folder))
+        try:
+            # Its files go on into the next one.
+            held.verify()
+        finally:
+            held.close()
+        return before if lexical.Facts.read(before).version == lexical.VERSION else None
     return None
 
 
-def _listed(database: sqlite3.Connection) -> list[tuple[str, int, str]]:
-    """Name, length and SHA-256 of the files of the folder that the database lists."""
+def _listed(database: apsw.Connection, folder: Path) -> list[Listed]:
+    """The files of the folder that the database lists.
+
+    :raises IndexCorrupt: if it lists other things.
+    """
     row = database.execute("SELECT files FROM lexical").fetchone()
-    return [(name, size, digest) for name, size, digest in json.loads(row[0])] if row else []
+    try:
+        found = [Listed(str(name), int(size), str(checksum)) for name, size, checksum in json.loads(row[0])] if row else []
+    except (TypeError, ValueError) as error:
+        raise damaged(folder, "the files of its words are not listed") from error
+    if not all(lexical.is_lexical_file(file.name, locks=False) for file in found):
+        raise damaged(folder, "it names a strange file")
+    return found
 
 
-def _is_whole(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def _synced(folder: Path, before: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+def _synced(folder: Path, before: list[Listed]) -> list[Listed]:
     """What is in a finished folder; what was linked from the one before need not be read again."""
-    known = {name: (size, digest) for name, size, digest in before if not name.endswith(".json")}
+    known = {file.name: file for file in before if not file.name.endswith(".json")}
     files = []
     for path in sorted(folder.iterdir()):
         if not lexical.is_lexical_file(path.name, locks=False):
             continue
         old = known.get(path.name)
-        files.append((path.name, *(old if old and _is_whole(path, old[0]) else sync(path))))
+        files.append(old if old and path.stat().st_size == old.size else sync(path))
     sync_folder(folder)
     return files
 
 
-def hold(database: sqlite3.Connection, folder: Path) -> Held:
+def hold(database: apsw.Connection, folder: Path) -> HeldWords:
     """Take hold of the lexical side that the database lists.
 
     :raises IndexCorrupt: if it is not there as it should be.
     """
     row = database.execute("SELECT name FROM lexical").fetchone()
     if row is None or not is_lexical_folder(row[0]):
-        raise IndexCorrupt(f"the index {folder} has no words: remove it and index the articles again")
-    held = Held(folder / row[0])
-    try:
-        for name, size, _ in _listed(database):
-            held.add(Path(name).name, size)
-    except BaseException:
-        held.close()
-        raise
-    return held
+        raise damaged(folder, "it has no words")
+    if (folder / row[0]).is_symlink():
+        raise corrupt(folder / row[0], "is a link")
+    return HeldWords(folder / row[0], _listed(database, folder))
 
 
-class Held:
+class HeldWords:
     """The files of a lexical index, held open so that they stay whatever a writer removes; to be opened when first asked for.
 
     To hold them takes a hundredth of a millisecond a file; tantivy takes 6 to 25 ms to import, which a search takes
     in any mode (the one for meaning asks how rare words are), and nothing else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Sequence[Listed]) -> None:
         self._folder = folder
-        self._handles: dict[str, int] = {}
-
-    def add(self, name: str, size: int) -> None:
-        """Take hold of one file.
-
-        :raises IndexCorrupt: if it is missing or of another length.
-        :raises InputError: if it may not be read.
-        """
-        path = self._folder / name
-        try:
-            self._handles[name] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except (FileNotFoundError, NotADirectoryError):
-            actual = -1
-        except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
-        else:
-            actual = os.fstat(self._handles[name]).st_size
-        if actual != size:
-            raise IndexCorrupt(f"{path} is missing or cut short: remove the index and index the articles again")
+        self.held = Held(folder, files)
 
     def open(self) -> Lexical:
-        """The index of the files.
+        """The index of the files, all of which were compared with their checksums.
 
-        :raises IndexCorrupt: if it cannot be read.
+        :raises IndexCorrupt: if it is not what was written.
         """
+        self.held.verify()
         try:
             return Lexical.open(self._folder)
         except IndexCorrupt:
             # Tantivy opens names, and wants to write a lock beside them: these may be gone, and that may be forbidden.
             with tempfile.TemporaryDirectory(prefix="semsearch-") as elsewhere:
-                for name, handle in self._handles.items():
+                for name, handle in self.held.handles.items():
                     _stand_in(Path(elsewhere) / name, handle)
                 with suppress(IndexCorrupt):
                     return Lexical.open(Path(elsewhere))
@@ -230,9 +223,7 @@ class Held:
 
     def close(self) -> None:
         """Let go of the files; an index that was opened stays open."""
-        for handle in self._handles.values():
-            os.close(handle)
-        self._handles.clear()
+        self.held.close()
 
 
 def _stand_in(path: Path, handle: int) -> None:

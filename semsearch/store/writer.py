@@ -2,67 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import apsw
 import numpy as np
-from numpy.typing import NDArray
 
 from semsearch import lexical
-from semsearch.errors import IndexLocked, InputError
-from semsearch.protocols import Fingerprint, PassageText
+from semsearch.errors import IndexCorrupt, IndexLocked, InputError
+from semsearch.protocols import Fingerprint
 from semsearch.records import Article, Passage, Problem, Sentence
-from semsearch.store import segments, words
+from semsearch.store import migration, segments, words
 from semsearch.store.database import (
     APPLICATION_ID,
     FORMAT,
-    FROM_1,
     SCHEMA,
     connect_to_read,
     connect_to_write,
+    names_listed,
     one,
     read_meta,
     translated,
 )
-from semsearch.store.files import DATABASE, LOCK, is_ours, sweep, sync_folder, writing
+from semsearch.store.files import DATABASE, LOCK, is_ours, remove_database, sweep, sync_folder, writing
+from semsearch.store.pending import Kept, Pending, pending_segments
+from semsearch.store.segments import Codes
+from semsearch.store.tables import FileRow, file_rows, sentence_bytes, sentence_spans
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["FileRow", "Writer", "embedding_hash"]
-
-
-class FileRow(NamedTuple):
-    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes."""
-
-    id: int
-    path: str
-    source: str
-    sha256: bytes
-    problems: list[Problem]
-
-
-def embedding_hash(text: PassageText) -> bytes:
-    """What a vector is known by: everything that the encoder is given."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (text.context, text.text, np.asarray(text.sentences, np.int32).tobytes()):
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.digest()
+__all__ = ["Writer"]
 
 
 class Writer:
     """The one writer of an index: a transaction that becomes the next generation by `commit`, or nothing by `close`.
 
-    :param fresh: forget all that the index held.
+    :param fresh: forget all that the index held; it may be damaged.
     :raises IndexLocked: if another process is writing.
+    :raises IndexCorrupt: if the index is damaged, and not ``fresh``.
     :raises InputError: if the folder holds other things than an index, or cannot be written.
     """
 
@@ -70,7 +53,8 @@ class Writer:
         self.folder = folder
         # Where articles lie below it, index and articles can move together.
         self._base = folder.resolve().parent
-        _prepare(folder)
+        self._pending: Pending | None = None
+        _prepare(folder, fresh)
         from filelock import FileLock, Timeout
 
         self._lock = FileLock(folder / LOCK, timeout=0)
@@ -80,35 +64,49 @@ class Writer:
         except Timeout as error:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
         try:
-            with translated(folder):
-                self._database = connect_to_write(folder)
+            try:
+                self._database = self._begin(fresh)
+            except IndexCorrupt:
+                if not fresh:
+                    raise
+                # What cannot be read cannot be emptied either.
+                with writing(folder):
+                    remove_database(folder, DATABASE)
+                self._database = self._begin(fresh)
         except BaseException:
             self._lock.release()
             raise
-        try:
-            with translated(folder):
-                self._begin(fresh)
-        except BaseException:
-            self.close()
-            raise
 
-    def _begin(self, fresh: bool) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-        self.meta = read_meta(self._database, self.folder)
-        if not self.meta:
-            for statement in SCHEMA.split(";"):
-                self._database.execute(statement)
-            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        elif int(self.meta["format"]) < FORMAT:
-            for statement in FROM_1.split(";"):
-                self._database.execute(statement)
-            words.add_languages(self._database)
-        self._sweep()
-        if fresh:
-            for table in ("passages", "articles", "files", "embeddings", "segments", "lexical", "lexical_rows", "meta"):
-                self._database.execute(f"DELETE FROM {table}")
-            self.meta = {"generation": self.meta.get("generation", "0")}
-        self._follow_articles()
+    def _begin(self, fresh: bool) -> apsw.Connection:
+        with translated(self.folder):
+            self._database = connect_to_write(self.folder)
+        try:
+            with translated(self.folder):
+                migration.reserve(self._database, self.folder)
+                self._database.execute("BEGIN IMMEDIATE")
+                self.meta = read_meta(self._database, self.folder)
+                # What is new, of an earlier format or forgotten is committed even where nothing is added.
+                self._must_commit = fresh or self.meta.get("format") != str(FORMAT)
+                if not self.meta:
+                    self._database.execute(SCHEMA)
+                    self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                elif int(self.meta["format"]) < FORMAT:
+                    migration.run(self._database, self.folder, int(self.meta["format"]))
+                self._sweep()
+                if fresh:
+                    self._forget()
+                self._must_commit |= not words.is_current(self._database, self.folder)
+                self._follow_articles()
+                self._changes = self._database.total_changes()
+        except BaseException:
+            self._give_up()
+            raise
+        return self._database
+
+    def _forget(self) -> None:
+        for table in ("passages", "articles", "files", "embeddings", "segments", "lexical", "lexical_rows", "canaries", "meta"):
+            self._database.execute(f"DELETE FROM {table}")
+        self.meta = {"generation": self.meta.get("generation", "0")}
 
     def _follow_articles(self) -> None:
         """Correct the relative paths of an index that was moved or copied without its articles."""
@@ -116,6 +114,8 @@ class Writer:
         rows = self._database.execute("SELECT id, path FROM files").fetchall() if base != self._base else []
         there = {row: Path(os.path.normpath(base / path)) for row, path in rows}
         found_here = sum(os.path.isfile(self.real_path(path)) for _, path in rows)
+        if rows and str(base) != str(self._base):
+            self._must_commit = True
         if sum(map(os.path.isfile, there.values())) > found_here:
             # First out of the way: one file's old path may be another's new one.
             self._database.execute("UPDATE files SET path = id")
@@ -131,11 +131,7 @@ class Writer:
     def files(self) -> dict[str, FileRow]:
         """All known files by their stored path."""
         with translated(self.folder):
-            rows = self._database.execute("SELECT id, path, source, sha256, problems FROM files")
-            return {
-                path: FileRow(number, path, source, digest, [Problem(*problem) for problem in json.loads(problems)])
-                for number, path, source, digest, problems in rows
-            }
+            return {file.path: file for file in file_rows(self._database)}
 
     def stored_path(self, path: Path) -> str:
         """A path as it is kept: relative to the folder around the index where it lies below it, so that both can move."""
@@ -151,10 +147,10 @@ class Writer:
         :param path: from `stored_path`.
         """
         with translated(self.folder):
-            cursor = self._database.execute(
+            self._database.execute(
                 "INSERT INTO files (path, source, sha256, problems) VALUES (?, ?, ?, '[]')", (path, source, sha256)
             )
-        return int(cursor.lastrowid or 0)
+            return int(self._database.last_insert_rowid())
 
     def set_problems(self, file: int, problems: Iterable[Problem]) -> None:
         """What was wrong with a file, to be told again while it is unchanged."""
@@ -176,26 +172,24 @@ class Writer:
         texts = [passage.text for passage, _ in given]
         languages = lexical.languages(article.title, texts, article.metadata.get("language"))
         with translated(self.folder):
-            cursor = self._database.execute(
+            self._database.execute(
                 "INSERT INTO articles (file, record, title, metadata) VALUES (?, ?, ?, ?)",
                 (file, record, article.title, json.dumps(dict(article.metadata), ensure_ascii=False)),
             )
+            number = self._database.last_insert_rowid()
             self._database.executemany(
                 "INSERT INTO passages (article, text, headings, paragraph, line, start, stop, sentences, embedding, language)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
-                        cursor.lastrowid,
+                        number,
                         passage.text,
                         json.dumps(passage.headings, ensure_ascii=False),
                         passage.paragraph,
                         passage.line,
                         passage.start,
                         passage.end,
-                        np.asarray(
-                            [(*inner, *outer) for inner, outer in zip(passage.sentences, passage.sentence_spans, strict=True)],
-                            "<i4",
-                        ).tobytes(),
+                        sentence_bytes(passage),
                         embedding,
                         language,
                     )
@@ -279,56 +273,134 @@ class Writer:
                     " WHERE p.embedding = ? LIMIT 1",
                     (embedding,),
                 ).fetchone()
-                spans = np.frombuffer(sentences, "<i4").reshape(-1, 4)[:, :2].tolist()
-                yield title, tuple(json.loads(headings)), text, tuple(Sentence(*span) for span in spans)
+                yield title, tuple(json.loads(headings)), text, sentence_spans(sentences)[0]
 
-    def add_vectors(
-        self,
-        hashes: Sequence[bytes],
-        vectors: Matrix,
-        tokens: Sequence[NDArray[np.uint8]],
-        sentences: Sequence[NDArray[np.int32]],
-    ) -> None:
-        """A new segment: the vectors of the texts with these hashes, as `vectors.write_segment` takes them."""
+    def go_on(self, fingerprint: Fingerprint, kind: str) -> None:
+        """Take over what an interrupted build has encoded, and keep what this one encodes until it is committed.
+
+        :param kind: what the vectors depend on beside the model.
+        """
+        facts = {**asdict(fingerprint), "model": "", "kind": kind}
+        self._pending = Pending(self.folder, json.dumps(facts, sort_keys=True), fingerprint.dimension)
+        wanted = set(self.unencoded())
+        known = self._segment_names()
+        for name, (files, hashes) in self._pending.segments().items():
+            chosen = [embedding if embedding in wanted else None for embedding in hashes]
+            if name not in known and any(chosen):
+                with translated(self.folder):
+                    segments.enlist(self._database, name, files, chosen)
+                wanted.difference_update(hashes)
+
+    def kept(self, hashes: Sequence[bytes]) -> dict[bytes, Kept]:
+        """What an interrupted build has left of those of the texts that it encoded."""
+        return self._pending.known(hashes) if self._pending else {}
+
+    def keep(self, hashes: Sequence[bytes], vectors: Matrix, codes: Codes) -> None:
+        """Keep what was encoded of some texts, should this build be interrupted; it is not part of the index."""
+        if self._pending:
+            self._pending.keep(hashes, vectors, codes)
+
+    def add_vectors(self, hashes: Sequence[bytes], vectors: Matrix, codes: Codes) -> None:
+        """A new segment: the vectors of the texts with these hashes, as `vectors.segment_files` takes them."""
+        name, files = segments.write_segment(self.folder, vectors, codes)
         with translated(self.folder):
-            segments.add(self._database, self.folder, hashes, vectors, tokens, sentences)
+            segments.enlist(self._database, name, files, hashes)
+        if self._pending:
+            self._pending.add_segment(name, files, hashes)
+
+    def canaries(self) -> list[str]:
+        """The texts whose vectors are kept to know the model by."""
+        with translated(self.folder):
+            return [text for (text,) in self._database.execute("SELECT text FROM canaries")]
+
+    def set_canaries(self, texts: Sequence[str], vectors: Matrix) -> None:
+        """Keep the vectors that the model gives some texts as questions: float32 (n, d)."""
+        with translated(self.folder):
+            self._database.execute("DELETE FROM canaries")
+            rows = ((text, np.asarray(vector, "<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True))
+            self._database.executemany("INSERT INTO canaries VALUES (?, ?)", rows)
+
+    def forget_segments(self, names: Iterable[str]) -> None:
+        """Give up segments; their texts are to be encoded again."""
+        with translated(self.folder):
+            for name in names:
+                inside = self._database.execute(
+                    "SELECT first_row, first_row + n_rows FROM segments WHERE name = ?", (name,)
+                ).fetchone()
+                if inside is not None:
+                    self._database.execute("DELETE FROM embeddings WHERE row >= ? AND row < ?", inside)
+                    self._database.execute("DELETE FROM segments WHERE name = ?", (name,))
+
+    def forget_words(self) -> None:
+        """Give up the lexical side; it is written anew."""
+        with translated(self.folder):
+            self._database.execute("DELETE FROM lexical")
+            self._database.execute("DELETE FROM lexical_rows")
 
     def commit(self, fingerprint: Fingerprint, version: str, facts: Mapping[str, str] | None = None) -> int:
         """Make what was written the index, and return the number of its generation; the old segments go.
 
+        Where nothing was written, the generation stays.
+
         :param version: of semsearch, for the record.
         :param facts: other facts to keep with the index.
         """
+        noted = {**(facts or {}), "fingerprint": json.dumps(asdict(fingerprint))}
+        generation = int(self.meta.get("generation", 0))
+        changed = self._database.total_changes() != self._changes or any(
+            self.meta.get(key) != value for key, value in noted.items()
+        )
         with translated(self.folder):
-            segments.drop_unused(self._database, self.folder, fingerprint.dimension)
-            words.refresh(self._database, self.folder)
-            generation = int(self.meta.get("generation", 0)) + 1
-            facts = {
-                **(facts or {}),
-                "format": str(FORMAT),
-                "generation": str(generation),
-                "fingerprint": json.dumps(asdict(fingerprint)),
-                "version": version,
-                "base": str(self._base),
-            }
-            self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
-            with writing(self.folder):
-                sync_folder(self.folder)
-            self._database.execute("COMMIT")
+            if changed or self._must_commit:
+                generation += 1
+                self._commit(fingerprint.dimension, {**noted, "generation": str(generation), "version": version})
+            else:
+                self._database.execute("ROLLBACK")
+            if self._pending:
+                self._pending.remove()
+                self._pending = None
             self._sweep()
+            self._tidy()
         return generation
+
+    def _commit(self, dimension: int, facts: Mapping[str, str]) -> None:
+        segments.drop_unused(self._database, self.folder, dimension)
+        words.refresh(self._database, self.folder)
+        noted = {**facts, "format": str(FORMAT), "base": str(self._base)}
+        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", noted.items())
+        with writing(self.folder):
+            sync_folder(self.folder)
+        self._database.execute("COMMIT")
+
+    def _segment_names(self) -> set[str]:
+        with translated(self.folder):
+            return {name for (name,) in self._database.execute("SELECT name FROM segments")}
 
     def _sweep(self) -> None:
         """Remove what the database does not list: files of unfinished or of old generations."""
-        names = self._database.execute("SELECT name FROM segments UNION SELECT name FROM lexical")
-        sweep(self.folder, {name for (name,) in names})
+        sweep(self.folder, names_listed(self._database) | pending_segments(self.folder))
+
+    def _tidy(self) -> None:
+        """Bring the log into the database, if no reader is in the way: the log has what was committed, and is as large."""
+        # It is there whether this succeeds or not.
+        with suppress(apsw.Error):
+            self._database.set_busy_timeout(0)
+            self._database.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
-        """Give up what was not committed, and let others write."""
+        """Give up what was not committed, but for what was encoded, and let others write."""
         try:
-            # Asked of the database, not remembered: an interrupt may come just behind the commit. What fails here only
-            # leaves files for the next writer to sweep away.
-            with suppress(sqlite3.Error, OSError):
+            self._give_up()
+        finally:
+            self._lock.release()
+
+    def _give_up(self) -> None:
+        # Asked of the database, not remembered: an interrupt may come just behind the commit. What fails here only
+        # leaves files for the next writer to sweep away.
+        try:
+            if self._pending:
+                self._pending.close()
+            with suppress(apsw.Error, OSError):
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 if one(self._database, "SELECT count(*) FROM sqlite_master"):
@@ -337,17 +409,15 @@ class Writer:
                     self._unmake()
         finally:
             self._database.close()
-            self._lock.release()
 
     def _unmake(self) -> None:
-        """Leave nothing of an index that was never committed."""
+        """Leave nothing of an index that was never committed, but for what was encoded."""
         self._database.close()
-        sweep(self.folder, set())
-        for suffix in ("-wal", "-shm", ""):
-            (self.folder / f"{DATABASE}{suffix}").unlink(missing_ok=True)
+        sweep(self.folder, pending_segments(self.folder))
+        remove_database(self.folder, DATABASE)
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, fresh: bool) -> None:
     """Make the folder if need be; refuse one that is something else, and write nothing into it."""
     try:
         str(folder.resolve()).encode()
@@ -360,8 +430,12 @@ def _prepare(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{folder} is a file: give a folder for the index") from error
     if (folder / DATABASE).exists():
-        with translated(folder), closing(connect_to_read(folder)) as database:
-            read_meta(database, folder)
+        try:
+            with translated(folder), closing(connect_to_read(folder)) as database:
+                read_meta(database, folder)
+        except IndexCorrupt:
+            if not fresh:
+                raise
     elif others:
         raise InputError(f"{folder} is not an index and not empty ({min(others)}): give another folder with --index")
 

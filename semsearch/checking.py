@@ -1,0 +1,182 @@
+"""`check`: is an index what was written, is its model what it was, do its articles still say it? And what is mended.
+
+What is derived (vectors, words) is made again from the database, which is the truth. A damaged database is made anew from the
+articles: that is a build, which `check` only advises.
+
+Deliberately not here: what is compared inside of the index directory (`store.inspection`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semsearch import builder, citations, passages
+from semsearch import encoder as encoders
+from semsearch._version import __version__
+from semsearch.errors import ModelMismatch, ModelUnavailable
+from semsearch.protocols import Encoder, PassageText, Progress
+from semsearch.records import CheckReport, Citation
+from semsearch.store import Reader, Writer
+from semsearch.store.inspection import Inspection, inspect
+
+if TYPE_CHECKING:
+    from semsearch.protocols import Fingerprint, Matrix
+
+__all__ = ["check"]
+
+_SAME_QUESTION = 0.9999
+"""Cosine that a canary has at least with itself: one engine encodes questions."""
+_SAME_PASSAGE = 0.98
+"""And a passage: another engine, or another batch in bfloat16, moves one by up to 0.01; another text is rarely above 0.9."""
+_SAMPLE = 32
+
+
+def check(
+    path: str | Path = "index",
+    *,
+    repair: bool = False,
+    sources: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Compare everything in an index with everything else: see `CheckReport`.
+
+    Every page, file and row with its checksum; every count, span, hash, id and vector's length; the model with its
+    fingerprint, with what it made of some texts when the index was built, and with the vectors of some passages.
+
+    :param repair: make again what can be made again from the database: vectors, words, an earlier format.
+    :param sources: also read the articles again, and say of each passage whether it still stands where its citation says.
+    :param encoder: what to encode with, in place of the model that the index names.
+    :raises IndexMissing: if there is no index.
+    :raises IndexLocked: if it is to be repaired while another process writes.
+    :raises IndexTooNew: if a later semsearch wrote it.
+    :raises InputError: if it cannot be read.
+    """
+    started = time.perf_counter()
+    folder = Path(path)
+    model = _Model(encoder)
+    found = inspect(folder)
+    model.look(folder, found)
+    repaired: list[str] = []
+    if repair and not found.unreadable and (found.problems or found.leftovers):
+        repaired = _repair(folder, found, model, progress)
+        found = inspect(folder)
+        model.look(folder, found)
+    counted: Counter[str] = Counter()
+    changed: list[Citation] = []
+    if sources and not found.unreadable and not found.outdated:
+        with closing(Reader(folder)) as reader:
+            for citation in citations.verify_all(reader, model.of(reader.fingerprint), progress):
+                counted[str(citation)] += 1
+                if citation != "OK":
+                    changed.append(citation)
+    return CheckReport(
+        problems=tuple(found.problems),
+        repaired=tuple(repaired),
+        counts=found.counts,
+        leftovers=tuple(found.leftovers),
+        citations={state: counted[state] for state in ("OK", "MOVED", "STALE")} if sources else {},
+        changed=tuple(changed),
+        seconds=time.perf_counter() - started,
+    )
+
+
+class _Model:
+    """The model of an index, loaded when it is needed."""
+
+    def __init__(self, given: Encoder | None) -> None:
+        self._encoder = given
+
+    def of(self, fingerprint: Fingerprint) -> Callable[[], Encoder]:
+        """What gives the encoder."""
+
+        def load() -> Encoder:
+            if self._encoder is None:
+                self._encoder = encoders.load_for(fingerprint)
+            if not self._encoder.fingerprint.same_vectors(fingerprint):
+                raise ModelMismatch(f"the index was built with {fingerprint.model!r}, not {self._encoder.fingerprint.model!r}")
+            return self._encoder
+
+        return load
+
+    def look(self, folder: Path, found: Inspection) -> None:
+        """Compare the model with what the index knows of it, as far as the index can be read."""
+        if found.fingerprint is None or found.unreadable:
+            return
+        try:
+            encoder = self.of(found.fingerprint)()
+        except (ModelMismatch, ModelUnavailable) as error:
+            found.add("model", found.fingerprint.model, str(error))
+            return
+        if found.segments or found.words:
+            return
+        with closing(Reader(folder)) as reader:
+            self._look(reader, encoder, found)
+
+    def _look(self, reader: Reader, encoder: Encoder, found: Inspection) -> None:
+        texts, vectors = reader.canaries()
+        if texts:
+            found.counts["canaries"] = len(texts)
+            near = _cosines(encoder.encode_queries(texts).vectors, vectors)
+            if near.min() < _SAME_QUESTION:
+                found.add("model", encoder.fingerprint.model, _another_model(float(near.min())))
+                return
+        rows, stored = reader.sample(_SAMPLE)
+        found.counts["compared"] = len(rows)
+        given = [
+            PassageText(passages.context(row.title, row.passage.headings), row.passage.text, row.passage.sentences)
+            for row in rows
+        ]
+        for encoded in encoder.encode_passages(given) if rows else ():
+            near = _cosines(encoded.vectors, stored[encoded.positions])
+            for position, cosine in zip(encoded.positions, near.tolist(), strict=True):
+                if not cosine >= _SAME_PASSAGE:
+                    row = rows[position]
+                    found.segments.add(reader.segment_of(row.row))
+                    found.add("vectors", row.source, f"the vector of paragraph {row.passage.paragraph} is of another text")
+
+
+def _cosines(mine: Matrix, stored: Matrix) -> Matrix:
+    return np.asarray((mine * stored).sum(axis=1), np.float32)
+
+
+def _another_model(cosine: float) -> str:
+    return (
+        f"the model gives other vectors than when the index was built (cosine {cosine:.4f}): "
+        f"remove its export in {encoders.cache_folder()} and check again"
+    )
+
+
+def _repair(folder: Path, found: Inspection, model: _Model, progress: Progress | None) -> list[str]:
+    """Make again what is derived; what was done, in words."""
+    done: list[str] = []
+    writer = Writer(folder)
+    try:
+        fingerprint = writer.fingerprint
+        if fingerprint is None:
+            return done
+        if found.outdated:
+            done.append("brought the index to this version's format")
+        if found.segments:
+            writer.forget_segments(found.segments)
+        if found.words or found.outdated:
+            writer.forget_words()
+            done.append("made the words anew")
+        if not writer.canaries() or writer.unencoded():
+            encoder = model.of(fingerprint)()
+            encoded = builder.encode(writer, encoder, progress, whole=writer.meta.get("passages", "").endswith(" whole"))
+            builder.set_canaries(writer, encoder)
+            done += [f"encoded {encoded:,} passages anew"] if encoded else []
+        writer.commit(fingerprint, __version__)
+    finally:
+        writer.close()
+    if found.leftovers:
+        done.append("removed what unfinished runs left")
+    return done

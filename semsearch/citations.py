@@ -1,0 +1,86 @@
+"""Whether what an index cites still stands in the articles: their files are read again, and cut as they were.
+
+Deliberately not here: bringing the index up to date (`builder`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from semsearch import articles, passages
+from semsearch.articles import SourceFile
+from semsearch.errors import InputError
+from semsearch.protocols import Encoder, Progress
+from semsearch.records import Article, Citation, Passage, Problem
+from semsearch.store import FileRow, Reader
+
+__all__ = ["verify", "verify_all"]
+
+
+def verify(reader: Reader, passage: int, encoder: Callable[[], Encoder]) -> Citation:
+    """One passage of an index, by its ``id``.
+
+    :param encoder: gives the model, which counts tokens where a file has to be cut again.
+    """
+    file, record = reader.file_of(passage)
+    return _Again(reader, file, encoder).verify(record, reader.around(passage, 0, 0).passage)
+
+
+def verify_all(reader: Reader, encoder: Callable[[], Encoder], progress: Progress | None = None) -> Iterator[Citation]:
+    """Every passage of an index, file by file."""
+    files = reader.files()
+    for done, file in enumerate(files):
+        if progress:
+            progress("reading", done, len(files))
+        again = _Again(reader, file, encoder)
+        for record, passage in reader.passages_of(file.id):
+            yield again.verify(record, passage)
+    if progress and files:
+        progress("reading", len(files), len(files))
+
+
+class _Again:
+    """One file as it is now."""
+
+    def __init__(self, reader: Reader, file: FileRow, encoder: Callable[[], Encoder]) -> None:
+        self._source = file.source
+        self._now: dict[str, list[Passage]] | None = {}
+        self._reason = "the passage is not in it any more"
+        cutting = reader.meta.get("passages", "")
+        found = SourceFile(Path(file.path), file.source)
+        try:
+            data = articles.load(found)
+        except InputError as error:
+            self._reason = str(error)
+            return
+        if hashlib.sha256(data).digest() == file.sha256 and cutting.split(" ")[0] == str(passages.VERSION):
+            self._now = None
+            return
+        for article in articles.read(found, data):
+            if isinstance(article, Problem):
+                continue
+            cut = passages.whole(article)[1] if cutting.endswith(" whole") else _cut(article, encoder())
+            self._now.setdefault(article.source.removeprefix(file.source), []).extend(cut)
+
+    def verify(self, record: str, passage: Passage) -> Citation:
+        """Where a passage of the file stands now."""
+        before = (passage.start, passage.end, passage.line)
+        if self._now is None:
+            return Citation("OK", self._source + record, before, "")
+        # In its own record first.
+        records = sorted(self._now, key=lambda name: name != record)
+        for name in records:
+            same = [other for other in self._now[name] if other.text == passage.text]
+            if same:
+                nearest = min(same, key=lambda other: abs(other.start - passage.start))
+                place = (nearest.start, nearest.end, nearest.line)
+                if (name, place) == (record, before):
+                    return Citation("OK", self._source + record, before, "")
+                return Citation("MOVED", self._source + name, place, f"it was at line {passage.line}")
+        return Citation("STALE", self._source + record, before, self._reason)
+
+
+def _cut(article: Article, encoder: Encoder) -> Sequence[Passage]:
+    return passages.cut(article, encoder.passage_tokens, encoder.count_tokens)
