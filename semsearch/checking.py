@@ -20,10 +20,10 @@ import numpy as np
 from semsearch import builder, citations, passages
 from semsearch import encoder as encoders
 from semsearch._version import __version__
-from semsearch.errors import ModelMismatch, ModelUnavailable
+from semsearch.errors import IndexCorrupt, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import CheckReport, Citation
-from semsearch.store import Reader, Writer
+from semsearch.store import DATABASE, Reader, Writer
 from semsearch.store.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -117,8 +117,13 @@ class _Model:
             return
         if found.segments or found.words:
             return
-        with closing(Reader(folder)) as reader:
-            self._look(reader, encoder, found)
+        try:
+            with closing(Reader(folder)) as reader:
+                self._look(reader, encoder, found)
+        except IndexCorrupt as error:
+            # What was told already need not be told in other words.
+            if not found.problems:
+                found.add("database", DATABASE, str(error).partition(": make it anew")[0])
 
     def _look(self, reader: Reader, encoder: Encoder, found: Inspection) -> None:
         texts, vectors = reader.canaries()
@@ -164,8 +169,7 @@ def _repair(folder: Path, found: Inspection, model: _Model, progress: Progress |
             return done
         if found.outdated:
             done.append("brought the index to this version's format")
-        if found.segments:
-            writer.forget_segments(found.segments)
+        writer.forget_segments(found.segments)
         if found.words or found.outdated:
             writer.forget_words()
             done.append("made the words anew")

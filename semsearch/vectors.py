@@ -295,12 +295,19 @@ def search(segments: Iterable[Segment], queries: Matrix, k: int, *, allowed: NDA
 
 
 def take(segments: Sequence[Segment], rows: NDArray[np.int64]) -> Matrix:
-    """Vectors of rows of any of the segments, in their order: float32 (len(rows), d)."""
+    """Vectors of rows of any of the segments, in their order: float32 (len(rows), d).
+
+    :raises IndexCorrupt: if a row is in none of them.
+    """
     taken = np.empty((len(rows), segments[0].dimension if segments else 0), np.float32)
+    missing = len(rows)
     for segment in segments:
         inside = (rows >= segment.first_row) & (rows < segment.first_row + segment.n_rows)
         if inside.any():
             taken[inside] = segment.vectors(rows[inside])
+            missing -= int(inside.sum())
+    if missing:
+        raise _stray()
     return taken
 
 
@@ -315,4 +322,11 @@ def sentences(segments: Sequence[Segment], row: int) -> NDArray[np.int32]:
 
 
 def _home(segments: Sequence[Segment], row: int) -> Segment:
-    return segments[bisect_right(segments, row, key=lambda segment: segment.first_row) - 1]
+    place = bisect_right(segments, row, key=lambda segment: segment.first_row) - 1
+    if place < 0 or row >= segments[place].first_row + segments[place].n_rows:
+        raise _stray()
+    return segments[place]
+
+
+def _stray() -> IndexCorrupt:
+    return IndexCorrupt(f"passages have vectors that are in no file: {_MEND}")

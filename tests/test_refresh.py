@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from helpers import build, contents, found, segments, sentence, write
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from semsearch import builder
-from semsearch.store import Reader
 from semsearch.store import segments as vector_side
 
 
@@ -119,69 +114,6 @@ def test_passages_are_cut_anew_when_the_cutting_changes(notes, home, monkeypatch
     assert (report.changed, encoded) == (2, [])
     report, _ = build(notes, home)
     assert report.unchanged == 2
-
-
-WORDS = st.sampled_from(["aid", "vaccine", "oil, gas", "sword, aid, oil", "council", "charter aid"])
-NAMES = st.sampled_from(["a.md", "b.md", "sub/c.md", "sub/deep/d.md", "e.jsonl"])
-CHANGES = st.one_of(
-    st.tuples(st.just("write"), NAMES, st.lists(WORDS, min_size=1, max_size=4), st.sampled_from(["One", "Two"])),
-    st.tuples(st.just("rename"), NAMES, NAMES),
-    st.tuples(st.just("copy"), NAMES, NAMES),
-    st.tuples(st.just("delete"), NAMES),
-)
-
-
-def change(folder: Path, kind: str, name: str, *rest) -> None:
-    path = folder / name
-    if kind == "write" and name.endswith(".jsonl"):
-        words, title = rest
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(json.dumps({"title": title, "text": sentence(each)}) + "\n" for each in words))
-    elif kind == "write":
-        write(folder, name, *rest[0], title=rest[1])
-    elif path.exists() and kind == "delete":
-        path.unlink()
-    elif path.exists() and path.suffix == Path(rest[0]).suffix and name != rest[0]:
-        (folder / rest[0]).parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copy if kind == "copy" else os.replace)(path, folder / rest[0])
-
-
-def by_words(home: Path, query: str) -> list[tuple[float, str]]:
-    """What the lexical side finds, without the rows, which tell of the index's history."""
-    with closing(Reader(home)) as reader:
-        rows = reader.lexical().search(query, 50)
-        texts = {item.row: f"{item.title}|{item.passage.text}" for item in reader.passages(rows.rows.tolist(), 1)}
-        return sorted((score, texts[row]) for row, score in zip(rows.rows.tolist(), rows.scores.tolist(), strict=True))
-
-
-@settings(derandomize=True, max_examples=25, deadline=None, database=None)
-@given(runs=st.lists(st.lists(CHANGES, min_size=1, max_size=4), min_size=1, max_size=5))
-def test_refreshing_ends_where_a_fresh_build_does(tmp_path_factory, runs):
-    top = tmp_path_factory.mktemp("runs")
-    folder = top / "notes"
-    write(folder, "always.md", "election")
-    with pytest.MonkeyPatch.context() as patch:
-        for place in (vector_side, builder):
-            patch.setattr(place, "SEGMENT_ROWS", 4)
-        patch.setattr(vector_side, "SMALL_SEGMENTS", 2)
-        known: set[str] = set()
-        for changes in runs:
-            for each in changes:
-                change(folder, *each)
-            before = known
-            report, encoded = build(folder, top / "grown")
-            fresh, everything = build(folder, top / "fresh", fresh=True)
-            assert report.passages == fresh.passages
-            assert set(encoded) <= set(everything)
-            assert len(encoded) == report.encoded
-            assert contents(top / "grown") == contents(top / "fresh")
-            for query in ("aid", "oil gas", "council sword"):
-                for k in (2, 50):
-                    assert found(top / "grown", query, k).hits == found(top / "fresh", query, k).hits
-                assert by_words(top / "grown", query) == by_words(top / "fresh", query)
-            known = {f"{item[3]}|{item[0].text}" for item in contents(top / "grown")}
-            # A text under the same title that was there before is not encoded again.
-            assert report.encoded <= len(known - before)
 
 
 def test_segments_merge_and_answers_stay(tmp_path, home, monkeypatch):

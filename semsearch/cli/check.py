@@ -52,7 +52,7 @@ def check(repair: bool, sources: bool, path: str, as_json: bool) -> None:
 def _print(report: CheckReport, path: str, *, sources: bool) -> None:
     from semsearch.render import safe
 
-    looked_at = ", ".join(f"{count:,} {name}" for name, count in report.counts.items() if name in _COUNTED)
+    looked_at = ", ".join(f"{report.counts[name]:,} {name}" for name in _COUNTED if name in report.counts)
     state = "sound" if report.ok else "not sound"
     click.echo(f"{path}: {state} ({looked_at})" if looked_at else f"{path}: {state}")
     for done in report.repaired:

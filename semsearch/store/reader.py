@@ -282,9 +282,9 @@ class Reader:
         """The texts whose vectors are kept to know the model by, and what it made of them as questions: float32 (n, d)."""
         with self._lock, translated(self.folder):
             rows = self._database.execute("SELECT text, vector FROM canaries ORDER BY text").fetchall()
-        vectors = [np.frombuffer(vector, "<f4") for _, vector in rows]
-        if any(vector.shape != (self.fingerprint.dimension,) for vector in vectors):
+        if any(len(vector) != 4 * self.fingerprint.dimension for _, vector in rows):
             raise damaged(self.folder, "the vectors that tell the model are not those of its dimension")
+        vectors = [np.frombuffer(vector, "<f4") for _, vector in rows]
         return [text for text, _ in rows], np.asarray(vectors, np.float32)
 
     def sample(self, n: int) -> tuple[list[PassageRow], Matrix]:

@@ -69,7 +69,7 @@ def listed(folder: Path, name: str, files: str) -> list[Listed]:
     """
     try:
         found = [Listed(str(file), int(size), str(checksum)) for file, size, checksum in json.loads(files)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise damaged(folder, "the files of a segment are not listed") from error
     if not is_segment(name) or [file.name for file in found] != [f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]:
         raise damaged(folder, "it names a strange file")

@@ -160,7 +160,7 @@ def _listed(database: apsw.Connection, folder: Path) -> list[Listed]:
     row = database.execute("SELECT files FROM lexical").fetchone()
     try:
         found = [Listed(str(name), int(size), str(checksum)) for name, size, checksum in json.loads(row[0])] if row else []
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise damaged(folder, "the files of its words are not listed") from error
     if not all(lexical.is_lexical_file(file.name, locks=False) for file in found):
         raise damaged(folder, "it names a strange file")

@@ -321,7 +321,7 @@ class Writer:
             self._database.executemany("INSERT INTO canaries VALUES (?, ?)", rows)
 
     def forget_segments(self, names: Iterable[str]) -> None:
-        """Give up segments; their texts are to be encoded again."""
+        """Give up segments, and vectors that are in none; their texts are to be encoded again."""
         with translated(self.folder):
             for name in names:
                 inside = self._database.execute(
@@ -330,6 +330,10 @@ class Writer:
                 if inside is not None:
                     self._database.execute("DELETE FROM embeddings WHERE row >= ? AND row < ?", inside)
                     self._database.execute("DELETE FROM segments WHERE name = ?", (name,))
+            self._database.execute(
+                "DELETE FROM embeddings WHERE NOT EXISTS"
+                " (SELECT 1 FROM segments WHERE row >= first_row AND row < first_row + n_rows)"
+            )
 
     def forget_words(self) -> None:
         """Give up the lexical side; it is written anew."""
