@@ -26,6 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, machine, save
+from faults.corruption import corruption
+from faults.crowd import crowd
+from faults.full import full
 from faults.kills import kills
 from faults.launcher import Launcher, compile_shim
 from faults.operations import operations
@@ -46,12 +49,33 @@ def _operations(options: argparse.Namespace, work: Path) -> Figures:
         return operations(launcher, work, seed=options.seed, stride=options.stride)
 
 
+def _full(options: argparse.Namespace, work: Path) -> Figures:
+    with Launcher() as launcher:
+        return full(launcher, work, seed=options.seed, step=options.step)
+
+
+def _corruption(options: argparse.Namespace, work: Path) -> Figures:
+    with Launcher() as launcher:
+        return corruption(launcher, work, seed=options.seed, count=options.corruptions)
+
+
+def _crowd(options: argparse.Namespace, work: Path) -> Figures:
+    with Launcher() as launcher:
+        return crowd(launcher, work, seed=options.seed, seconds=options.seconds)
+
+
 def _skipped(name: str, reason: str) -> Figures:
     print(f"{name}: skipped: {reason}")
     return {"skipped": reason}
 
 
-SUITES: dict[str, Callable[[argparse.Namespace, Path], Figures]] = {"kills": _kills, "operations": _operations}
+SUITES: dict[str, Callable[[argparse.Namespace, Path], Figures]] = {
+    "kills": _kills,
+    "operations": _operations,
+    "full": _full,
+    "corruption": _corruption,
+    "crowd": _crowd,
+}
 
 
 def main() -> int:
@@ -61,6 +85,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks/torture"), help="where indexes are made and kept")
     parser.add_argument("--count", type=int, default=300, help="kills (default: 300)")
     parser.add_argument("--stride", type=int, default=1, help="a fault at each so many-th file operation (default: 1)")
+    parser.add_argument("--corruptions", type=int, default=500, help="damaged indexes (default: 500)")
+    parser.add_argument("--seconds", type=float, default=60, help="that writers and readers meet (default: 60)")
+    parser.add_argument("--step", type=int, default=8192, help="bytes from one full disk to the next (default: 8192)")
     options = parser.parse_args()
     chosen = list(SUITES) if options.suite == "all" else [options.suite]
     options.work.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from faults import collection
+from faults import collection, standin
 from faults.collection import WordEncoder
 
 ACTIONS = {"count": 0, "kill": 1, "tear": 2, "fail": 3}
@@ -59,6 +59,8 @@ def main() -> None:
 
 def _import_all() -> None:
     """Everything that a job would import itself, used once where its first use takes long; no threads are started."""
+    import mmap
+
     import faiss
     import filelock
     import tantivy
@@ -76,7 +78,7 @@ def _import_all() -> None:
         for found in articles.read(articles.SourceFile(Path(path), path), data):
             passages.cut(found, encoder.passage_tokens, encoder.count_tokens)
     collection._codes(encoder.fingerprint.dimension)
-    assert all((faiss, filelock, tantivy, semsearch))
+    assert all((mmap, faiss, filelock, tantivy, semsearch))
 
 
 def _tell_ended(running: dict[int, str]) -> None:
@@ -209,7 +211,6 @@ def remove(sources: list[str], index: str) -> Work:
 
 def check(index: str, repair: bool = False, encoder: WordEncoder | None = None) -> Work:
     """Look whether the index is sound, and mend it if wanted."""
-    from faults import standin
 
     def work() -> dict[str, Any]:
         report = standin.check(index, repair=repair, encoder=encoder)
@@ -370,7 +371,7 @@ def _read_refreshed(index: str, options: dict[str, Any], until: float, pause: fl
     with semsearch.open(index, encoder=WordEncoder(**options)) as opened:
         while time.time() < until:
             seen.round(opened, whole=True)
-            seen.refreshed(opened.refresh())
+            seen.refreshed(standin.refresh(opened))
             time.sleep(pause)
 
 
@@ -384,7 +385,7 @@ def _read_shared(index: str, options: dict[str, Any], until: float, pause: float
                 while time.time() < until:
                     seen.round(opened, whole=False)
                     if not number:
-                        seen.refreshed(opened.refresh())
+                        seen.refreshed(standin.refresh(opened))
                     time.sleep(pause)
             except Exception:
                 seen.failed(traceback.format_exc())

@@ -11,7 +11,7 @@ from faults.scenarios import Maker, Scenario, judge
 from faults.trials import Trials, Unwanted
 
 
-def kill(launcher: Launcher, scenario: Scenario, trials: Trials, work: Path, seed: int, wanted: int, sofar: int = 0) -> None:
+def kill(launcher: Launcher, scenario: Scenario, trials: Trials, work: Path, seed: int, wanted: int, total: int = 0) -> None:
     """Kill so many processes at moments drawn from the whole time of an undisturbed run, and judge what each leaves.
 
     Counts, of the scenario: ``kills``; ``before`` and ``after``, the states found; ``encoded``, passages that killed processes
@@ -34,7 +34,7 @@ def kill(launcher: Launcher, scenario: Scenario, trials: Trials, work: Path, see
                 continue
             killed += 1
             _judge(launcher, scenario, trials, folder, f"{name} {number}", outcome.encoded)
-        trials.done(sofar or wanted)
+        trials.done(total or wanted)
 
 
 def _judge(launcher: Launcher, scenario: Scenario, trials: Trials, folder: Path, trial: str, encoded: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,19 +80,23 @@ def fail_each(
                     trials.counts[f"{scenario.name}: {found}"] += 1
             except (Unwanted, TimeoutError) as error:
                 trials.wrong(trial, error, folder)
-        trials.done(trials.counts["planned"] or len(planned))
+        trials.done()
 
 
 def _one(launcher: Launcher, scenario: Scenario, folder: Path, fault: Fault, number: int) -> Iterator[str]:
     """How the process ended, and in which state it left the index."""
     outcome = scenario.run(launcher, folder, faults=fault.given(folder / "index", number))
-    yield _ending(outcome, fault)
+    yield end_of(outcome, killed=fault.action != "fail")
     yield judge(launcher, scenario, folder).state
 
 
-def _ending(outcome: Outcome, fault: Fault) -> str:
+def end_of(outcome: Outcome, *, killed: bool = False) -> str:
+    """How an operation under a fault ended: well, with an error of semsearch's, or killed where that is the fault.
+
+    :raises Unwanted: if it ended otherwise.
+    """
     if outcome.result is None:
-        if fault.action == "fail" or outcome.status != -9:
+        if not killed or outcome.status != -signal.SIGKILL:
             raise Unwanted(f"the process was {outcome.described()}")
         return "killed"
     if outcome.error and outcome.error not in ALLOWED:

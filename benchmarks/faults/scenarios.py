@@ -118,7 +118,7 @@ def judge(launcher: Launcher, scenario: Scenario, folder: Path) -> Judgment:
     if again.encoded and state == "after":
         raise Unwanted(f"the next run encoded {again.encoded} passages of an index that had all")
     reached = ask(launcher, folder, scenario.encoder, scenario.questions)
-    if not _alike(scenario.after, reached):
+    if not alike(scenario.after, reached):
         raise Unwanted(f"the next run, from the state {state}, does not lead to the state after: {_brief(reached)}")
     _check_sound(launcher, scenario, folder, "after", litter=True)
     return Judgment(state, again.encoded)
@@ -126,7 +126,7 @@ def judge(launcher: Launcher, scenario: Scenario, folder: Path) -> Judgment:
 
 def _state(scenario: Scenario, found: dict[str, Any]) -> str:
     """``before`` or ``after``."""
-    fitting = [name for name, state in (("before", scenario.before), ("after", scenario.after)) if _alike(state, found)]
+    fitting = [name for name, state in (("before", scenario.before), ("after", scenario.after)) if alike(state, found)]
     if fitting:
         # Where both answer alike (a new format, and nothing else), the generation tells.
         return fitting[0] if found.get("generation", 0) < scenario.after["generation"] else fitting[-1]
@@ -135,7 +135,8 @@ def _state(scenario: Scenario, found: dict[str, Any]) -> str:
     raise Unwanted(f"neither the state before nor the state after: {_brief(found)}")
 
 
-def _alike(state: dict[str, Any], found: dict[str, Any]) -> bool:
+def alike(state: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether two results of `ask` are the same: the same answers, or the same error."""
     if "error" in state or "error" in found:
         return state.get("error") == found.get("error")
     return collection.all_same(state["answers"], found["answers"])
@@ -286,7 +287,7 @@ class Maker:
         after = ask(self._launcher, folder, encoder, questions)
         if "error" in after or not check(self._launcher, folder)["ok"]:
             raise Unwanted(f"{name} without any fault leads to {_brief(after)}, {check(self._launcher, folder)['problems'][:3]}")
-        if _alike(before, after) and before["generation"] == after["generation"]:
+        if alike(before, after) and before["generation"] == after["generation"]:
             raise Unwanted(f"{name}: the two states cannot be told apart")
         shutil.rmtree(folder)
         seconds = sorted(run.seconds for run in runs)[1]

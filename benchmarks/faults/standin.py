@@ -27,6 +27,11 @@ def check(path: str, *, repair: bool = False, encoder: Any = None) -> Any:
     )
 
 
+def refresh(index: Any) -> bool:
+    """`Index.refresh` until there is one: nothing."""
+    return bool(index.refresh()) if hasattr(index, "refresh") else False
+
+
 def _problems(folder: Path):
     with closing(Reader(folder)) as reader:
         database = reader._database

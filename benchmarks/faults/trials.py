@@ -43,13 +43,19 @@ class Trials:
         self.unwanted.append({"trial": trial, "seed": self._seed, "what": str(what), "kept": kept})
         print(f"{self.name}: UNWANTED in {trial} (seed {self._seed}): {what}{f'; kept: {kept}' if kept else ''}", flush=True)
 
-    def done(self, total: int) -> None:
-        """One more trial is over."""
+    def done(self, total: int = 0) -> None:
+        """One more trial is over.
+
+        :param total: how many there will be; 0 where that is not known.
+        """
         self.counts["trials"] += 1
         number = self.counts["trials"]
         if self._every and number % self._every == 0:
             seconds = time.perf_counter() - self._started
-            print(f"{self.name}: {number} of {total}, {len(self.unwanted)} unwanted, {seconds:.0f} s", flush=True)
+            print(
+                f"{self.name}: {number}{f' of {total}' if total else ''}, {len(self.unwanted)} unwanted, {seconds:.0f} s",
+                flush=True,
+            )
 
     def figures(self) -> dict[str, Any]:
         """For the results: counts, seconds, the first of what went wrong."""
