@@ -144,10 +144,14 @@ def same(one: Any, other: Any, tolerance: float = 1e-6) -> bool:
         return False
     if not tolerance:
         return bool(one == other)
-    if len(one) != len(other) or any(left[4] < right[4] - tolerance for left, right in pairwise(one)):
+    if len(one) != len(other) or not all(_descend(hits, tolerance) for hits in (one, other)):
         return False
     pairs = zip(sorted(one), sorted(other), strict=True)
     return all(left[:4] == right[:4] and abs(left[4] - right[4]) <= tolerance for left, right in pairs)
+
+
+def _descend(hits: Any, tolerance: float) -> bool:
+    return all(left[4] >= right[4] - tolerance for left, right in pairwise(hits))
 
 
 def all_same(one: Answers, other: Answers, tolerance: float = 1e-6) -> bool:

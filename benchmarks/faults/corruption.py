@@ -40,7 +40,8 @@ def _by_kind(index: Path) -> dict[str, list[Path]]:
     for path in sorted(index.rglob("*")):
         if path.is_file() and path.stat().st_size:
             kinds.setdefault(_kind(path), []).append(path)
-    return kinds
+    # Names are random, and a seed shall damage the same files again.
+    return {kind: sorted(paths, key=lambda path: (path.stat().st_size, path.read_bytes())) for kind, paths in kinds.items()}
 
 
 def _kind(path: Path) -> str:

@@ -199,6 +199,9 @@ class Launcher:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(30)
+        self._pump.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Launcher:
