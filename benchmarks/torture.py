@@ -32,6 +32,7 @@ from faults.full import full
 from faults.kills import kills
 from faults.launcher import Launcher, compile_shim
 from faults.operations import operations
+from faults.scale import million, refresh
 
 Figures = dict[str, Any]
 
@@ -64,6 +65,14 @@ def _crowd(options: argparse.Namespace, work: Path) -> Figures:
         return crowd(launcher, work, seed=options.seed, seconds=options.seconds)
 
 
+def _refresh(options: argparse.Namespace, work: Path) -> Figures:
+    return refresh(work, articles=options.articles, passages=options.passages)
+
+
+def _million(options: argparse.Namespace, work: Path) -> Figures:
+    return million(work, passages=options.million, limit=options.megabytes)
+
+
 def _skipped(name: str, reason: str) -> Figures:
     print(f"{name}: skipped: {reason}")
     return {"skipped": reason}
@@ -75,6 +84,8 @@ SUITES: dict[str, Callable[[argparse.Namespace, Path], Figures]] = {
     "full": _full,
     "corruption": _corruption,
     "crowd": _crowd,
+    "refresh": _refresh,
+    "million": _million,
 }
 
 
@@ -88,6 +99,10 @@ def main() -> int:
     parser.add_argument("--corruptions", type=int, default=500, help="damaged indexes (default: 500)")
     parser.add_argument("--seconds", type=float, default=60, help="that writers and readers meet (default: 60)")
     parser.add_argument("--step", type=int, default=8192, help="bytes from one full disk to the next (default: 8192)")
+    parser.add_argument("--articles", type=int, default=5000, help="refreshed unchanged (default: 5000)")
+    parser.add_argument("--passages", type=int, default=100_000, help="of the index with one change (default: 100000)")
+    parser.add_argument("--million", type=int, default=1_000_000, help="passages of the large index (default: 1000000)")
+    parser.add_argument("--megabytes", type=float, default=2000, help="that building it may take (default: 2000)")
     options = parser.parse_args()
     chosen = list(SUITES) if options.suite == "all" else [options.suite]
     options.work.mkdir(parents=True, exist_ok=True)
