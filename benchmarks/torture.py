@@ -39,7 +39,7 @@ Figures = dict[str, Any]
 
 def _kills(options: argparse.Namespace, work: Path) -> Figures:
     with Launcher() as launcher:
-        return kills(launcher, work, seed=options.seed, count=options.count)
+        return kills(launcher, work, seed=options.seed, count=options.count, slack=options.slack)
 
 
 def _operations(options: argparse.Namespace, work: Path) -> Figures:
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="what all that is random is drawn from (default: 1)")
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks/torture"), help="where indexes are made and kept")
     parser.add_argument("--count", type=int, default=300, help="kills (default: 300)")
+    parser.add_argument("--slack", type=int, help="passages that a killed build may encode in vain (default: any number)")
     parser.add_argument("--stride", type=int, default=1, help="a fault at each so many-th file operation (default: 1)")
     parser.add_argument("--corruptions", type=int, default=500, help="damaged indexes (default: 500)")
     parser.add_argument("--seconds", type=float, default=60, help="that writers and readers meet (default: 60)")

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import semsearch
+
 BENCHMARKS = Path(__file__).parent.parent
 PATIENCE = 120.0
 """Seconds after which a job that was not meant to last passes for hanging."""
+
+
+def import_path() -> str:
+    """PYTHONPATH of a process under test: it imports the same semsearch as this one, and these modules."""
+    places = [str(BENCHMARKS), str(Path(semsearch.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, places))
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class Launcher:
             **os.environ,
             # A process that has threads must not fork; and the machine is shared by several.
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1"),
-            "PYTHONPATH": os.pathsep.join([str(BENCHMARKS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            "PYTHONPATH": import_path(),
             "PYTHONWARNINGS": "ignore",
         }
         if shim is not None:
@@ -143,7 +151,7 @@ class Launcher:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
-            cwd=BENCHMARKS.parent,
+            cwd=BENCHMARKS,
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":

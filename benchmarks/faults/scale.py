@@ -20,9 +20,9 @@ import numpy as np
 from common import data_folder, run
 
 from faults.collection import WordEncoder
+from faults.launcher import import_path
 from semsearch.protocols import Encoded, PassageText
 
-BENCHMARKS = Path(__file__).parent.parent
 DIMENSION = 384
 MEGABYTE = 2**20
 
@@ -143,7 +143,7 @@ class _Memory:
 
 def _build(sources: Path, index: Path) -> dict[str, Any]:
     """Build in a process of its own: what `main` prints, with ``process``, its seconds, and ``peak``, its memory in MB."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    os.environ["PYTHONPATH"] = import_path()
     done = run([sys.executable, "-m", "faults.scale", str(sources), str(index)])
     return {**json.loads(done.output), "process": done.seconds, "peak": done.megabytes}
 

@@ -113,6 +113,8 @@ def judge(launcher: Launcher, scenario: Scenario, folder: Path) -> Judgment:
         scenario.do == "remove" and state == "after" and again.error == "InputError"
     ):
         raise Unwanted(f"the next run, from the state {state}: {again.described()}")
+    if again.result.get("ok") is False:
+        raise Unwanted(f"the next repair mends it not: {again.result['problems'][:3]}")
     if again.encoded > scenario.needed:
         raise Unwanted(f"the next run encoded {again.encoded} passages, and {scenario.needed} were needed from the start")
     if again.encoded and state == "after":

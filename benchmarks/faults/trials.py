@@ -40,8 +40,11 @@ class Trials:
             shutil.rmtree(place, ignore_errors=True)
             shutil.move(folder, place)
             kept = str(place)
-        self.unwanted.append({"trial": trial, "seed": self._seed, "what": str(what), "kept": kept})
-        print(f"{self.name}: UNWANTED in {trial} (seed {self._seed}): {what}{f'; kept: {kept}' if kept else ''}", flush=True)
+        self.unwanted.append({"trial": trial, "seed": self._seed, "what": str(what).strip(), "kept": kept})
+        # Of a traceback the last line says most; all of it is in the figures.
+        lines = str(what).strip().splitlines() or [""]
+        told = lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1]}"
+        print(f"{self.name}: UNWANTED in {trial} (seed {self._seed}): {told}{f'; kept: {kept}' if kept else ''}", flush=True)
 
     def done(self, total: int = 0) -> None:
         """One more trial is over.
