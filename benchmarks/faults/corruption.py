@@ -35,10 +35,13 @@ def damage(index: Path, drawn: random.Random) -> tuple[str, str]:
 
 
 def _by_kind(index: Path) -> dict[str, list[Path]]:
-    """The files of an index that hold anything, by kind: the ends of their names."""
+    """The files of an index that hold anything, by kind: the ends of their names.
+
+    Not SQLite's ``-shm``: it is memory that processes share, and made anew by the first that opens the database.
+    """
     kinds: dict[str, list[Path]] = {}
     for path in sorted(index.rglob("*")):
-        if path.is_file() and path.stat().st_size:
+        if path.is_file() and path.stat().st_size and not path.name.endswith("-shm"):
             kinds.setdefault(_kind(path), []).append(path)
     # Names are random, and a seed shall damage the same files again.
     return {kind: sorted(paths, key=lambda path: (path.stat().st_size, path.read_bytes())) for kind, paths in kinds.items()}
