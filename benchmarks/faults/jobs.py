@@ -20,7 +20,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +68,8 @@ def _import_all() -> None:
     import semsearch.index
     from semsearch import articles, lexical, passages
 
-    for module in ("semsearch.checking", "semsearch.check"):
-        with suppress(ImportError):
-            __import__(module)
+    # Imported with the first use of its name.
+    getattr(semsearch, "check", None)
     encoder = WordEncoder()
     lexical.languages("a title", ["The text of a passage that is long enough to tell its language by."], None)
     for path, data in (("a.md", b"# A\n\nText. And more.\n"), ("a.jsonl", b'{"title": "A", "text": "Text. And more."}\n')):
