@@ -36,7 +36,7 @@ def trials(tmp_path):
 
 @pytest.fixture
 def maker(launcher, tmp_path):
-    return Maker(launcher, tmp_path, size=8, pause=0.01, kept=8)
+    return Maker(launcher, tmp_path, size=8, pause=0.01)
 
 
 @pytest.mark.parametrize("name", ["first_build", "refresh"])
@@ -51,7 +51,7 @@ def test_a_killed_process_leaves_one_of_two_states(launcher, maker, trials, tmp_
 def small_refresh(launcher, tmp_path_factory):
     if launcher.reason:
         pytest.skip(launcher.reason)
-    return Maker(launcher, tmp_path_factory.mktemp("refresh"), size=4, pause=0, kept=8).refresh()
+    return Maker(launcher, tmp_path_factory.mktemp("refresh"), size=4, pause=0).refresh()
 
 
 @pytest.mark.parametrize("fault", operations.FAULTS)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import semsearch
 from faults import collection, scenarios
 from faults.launcher import Launcher
 from faults.trials import Trials, Unwanted
@@ -176,7 +175,7 @@ def _is_gone(folder: Path) -> bool:
 
 
 def _detect(launcher: Launcher, folder: Path, kind: str, told: str, trials: Trials) -> None:
-    said = scenarios.check(launcher, folder)
+    said = scenarios.check(launcher, folder, ENCODER)
     if "error" in said and not (said["error"] == "IndexMissing" and _is_gone(folder)):
         raise Unwanted(f"check raises {said['error']}: {said['message']}")
     if said.get("ok"):
@@ -218,9 +217,7 @@ def _answer(launcher: Launcher, folder: Path, expected: dict[str, Any], trials: 
 
 
 def _mend(launcher: Launcher, folder: Path, kind: str, expected: dict[str, Any], trials: Trials) -> None:
-    if not hasattr(semsearch, "check"):
-        return
-    said = scenarios.check(launcher, folder, repair=True, encoder=ENCODER)
+    said = scenarios.check(launcher, folder, ENCODER, repair=True)
     if kind != "database" and not said.get("ok"):
         trials.counts[f"{kind}: not mended"] += 1
         raise Unwanted(f"it is not mended: {said.get('problems') or said}")
@@ -230,7 +227,7 @@ def _mend(launcher: Launcher, folder: Path, kind: str, expected: dict[str, Any],
     found = scenarios.ask(launcher, folder, ENCODER, collection.QUESTIONS)
     if "error" in found or not collection.all_same(expected["answers"], found["answers"]):
         raise Unwanted(f"it is said to be mended, and is not: {found.get('error', 'other answers')}")
-    if not scenarios.check(launcher, folder).get("ok"):
+    if not scenarios.check(launcher, folder, ENCODER).get("ok"):
         raise Unwanted("mended, it is not sound to the next check")
     trials.counts[f"{kind}: mended"] += 1
 

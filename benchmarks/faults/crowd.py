@@ -57,7 +57,7 @@ def gather(
     last = scenarios.ask(launcher, folder, ENCODER, collection.QUESTIONS)
     if "error" in last or not any(collection.all_same(last["answers"], each) for each in answers.values()):
         trials.wrong("afterwards", f"the index is in neither state: {last.get('error', 'other answers')}", folder)
-    elif not (said := scenarios.check(launcher, folder)).get("ok"):
+    elif not (said := scenarios.check(launcher, folder, ENCODER)).get("ok"):
         trials.wrong("afterwards", f"the index is not sound: {said}", folder)
 
 

@@ -149,15 +149,13 @@ def can_enter(folder: Path) -> bool:
     return all(stat.S_IMODE(path.stat().st_mode) & 0o001 for path in (folder, *folder.parents))
 
 
-def full(
-    launcher: Launcher, work: Path, *, seed: int, step: int, size: int = 16, kept: int = 16, every: int = 50
-) -> dict[str, Any]:
+def full(launcher: Launcher, work: Path, *, seed: int, step: int, size: int = 16, every: int = 50) -> dict[str, Any]:
     """Full disks and forbidden folders for a first build, a refresh, a removal and repairs.
 
     :param step: bytes that a disk has more than the one before.
     """
     trials = Trials("full", seed, work / "broken", every)
-    maker = Maker(launcher, work, size=size, pause=0.0, kept=kept)
+    maker = Maker(launcher, work, size=size, pause=0.0)
     first, *others = [maker.first_build(), maker.refresh(), maker.removal(), *maker.repairs()]
     for scenario in (first, *others):
         fill_disks(launcher, scenario, trials, work, step)

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from faults import collection, standin
+from faults import collection
 from faults.collection import WordEncoder
 
 ACTIONS = {"count": 0, "kill": 1, "tear": 2, "fail": 3}
@@ -174,14 +174,9 @@ def _set_faults(folder: str, at: int, action: int, error: int, onwards: int, log
 Work = Callable[[], dict[str, Any]]
 
 
-def build(sources: list[str], index: str, encoder: WordEncoder | None, fresh: bool = False, kept: int | None = None) -> Work:
-    """Build or refresh.
-
-    :param kept: passages whose vectors are kept at once while a build goes on, in place of the library's own number.
-    """
+def build(sources: list[str], index: str, encoder: WordEncoder | None, fresh: bool = False) -> Work:
+    """Build or refresh."""
     import semsearch
-
-    _keep(kept)
 
     def work() -> dict[str, Any]:
         with semsearch.build(sources, index, encoder=encoder, fresh=fresh) as built:
@@ -190,14 +185,6 @@ def build(sources: list[str], index: str, encoder: WordEncoder | None, fresh: bo
             return {"encoded": report.encoded, "passages": report.passages}
 
     return work
-
-
-def _keep(rows: int | None) -> None:
-    from semsearch import builder
-
-    for name in ("SEGMENT_ROWS", "_WINDOW"):
-        if rows is not None and hasattr(builder, name):
-            setattr(builder, name, rows)
 
 
 def remove(sources: list[str], index: str) -> Work:
@@ -209,14 +196,15 @@ def remove(sources: list[str], index: str) -> Work:
 
 def check(index: str, repair: bool = False, encoder: WordEncoder | None = None) -> Work:
     """Look whether the index is sound, and mend it if wanted."""
+    import semsearch
 
     def work() -> dict[str, Any]:
-        report = standin.check(index, repair=repair, encoder=encoder)
+        report = semsearch.check(index, repair=repair, encoder=encoder)
         return {
             "ok": report.ok,
             "problems": [[problem.kind, str(problem.where), problem.what] for problem in report.problems],
             "repaired": list(report.repaired),
-            "leftovers": list(map(str, getattr(report, "leftovers", ()))),
+            "leftovers": list(report.leftovers),
         }
 
     return work
@@ -369,7 +357,7 @@ def _read_refreshed(index: str, options: dict[str, Any], until: float, pause: fl
     with semsearch.open(index, encoder=WordEncoder(**options)) as opened:
         while time.time() < until:
             seen.round(opened, whole=True)
-            seen.refreshed(standin.refresh(opened))
+            seen.refreshed(opened.refresh())
             time.sleep(pause)
 
 
@@ -383,7 +371,7 @@ def _read_shared(index: str, options: dict[str, Any], until: float, pause: float
                 while time.time() < until:
                     seen.round(opened, whole=False)
                     if not number:
-                        seen.refreshed(standin.refresh(opened))
+                        seen.refreshed(opened.refresh())
                     time.sleep(pause)
             except Exception:
                 seen.failed(traceback.format_exc())

@@ -65,7 +65,7 @@ def _judge(
 
 def kills(
     launcher: Launcher, work: Path, *, seed: int, count: int, slack: int | None = None, size: int = 40, pause: float = 0.004,
-    kept: int = 16, every: int = 50,
+    every: int = 50,
 ) -> dict[str, Any]:  # fmt: skip
     """Kill processes that do each of the operations in turn.
 
@@ -73,7 +73,7 @@ def kills(
     :param slack: see `kill`.
     """
     trials = Trials("kills", seed, work / "broken", every)
-    maker = Maker(launcher, work, size=size, pause=pause, kept=kept)
+    maker = Maker(launcher, work, size=size, pause=pause)
     scenarios = [maker.first_build(), maker.refresh(), maker.removal(), *maker.repairs(), *maker.migrations()]
     for number, scenario in enumerate(scenarios):
         share = count // len(scenarios) + (number < count % len(scenarios))

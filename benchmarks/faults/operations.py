@@ -106,12 +106,10 @@ def end_of(outcome: Outcome, *, killed: bool = False) -> str:
     return f"ended with {outcome.error}" if outcome.error else "ended well"
 
 
-def operations(
-    launcher: Launcher, work: Path, *, seed: int, stride: int, size: int = 6, kept: int = 8, every: int = 100
-) -> dict[str, Any]:
+def operations(launcher: Launcher, work: Path, *, seed: int, stride: int, size: int = 6, every: int = 100) -> dict[str, Any]:
     """Faults at the file operations of a first build, a refresh, a removal and repairs."""
     trials = Trials("operations", seed, work / "broken", every)
-    maker = Maker(launcher, work, size=size, pause=0.0, kept=kept)
+    maker = Maker(launcher, work, size=size, pause=0.0)
     scenarios = [maker.first_build(), maker.refresh(), maker.removal(), *maker.repairs()]
     for scenario in scenarios:
         # What is left out is not the same of each scenario.

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import semsearch
 from faults import collection
 from faults.collection import Answers
 from faults.launcher import Launcher, Outcome
@@ -89,12 +88,12 @@ def ask(launcher: Launcher, folder: Path, encoder: dict[str, Any] | None, questi
     return outcome.result
 
 
-def check(launcher: Launcher, folder: Path, **options: Any) -> dict[str, Any]:
+def check(launcher: Launcher, folder: Path, encoder: dict[str, Any] | None, *, repair: bool = False) -> dict[str, Any]:
     """What `semsearch.check` says of an index: ``ok``, ``problems``, ``repaired``, ``leftovers``; or its ``error``.
 
     :raises Unwanted: if the process dies, or meets another error than one of semsearch's.
     """
-    outcome = launcher.run("check", folder=folder, index="index", **options)
+    outcome = launcher.run("check", folder=folder, index="index", encoder=encoder, repair=repair)
     if outcome.result is None or "foreign" in outcome.result:
         raise Unwanted(f"checking: {outcome.described()}")
     return outcome.result
@@ -163,7 +162,7 @@ def _brief(found: dict[str, Any]) -> str:
 
 
 def _check_sound(launcher: Launcher, scenario: Scenario, folder: Path, state: str, *, litter: bool = False) -> None:
-    said = check(launcher, folder)
+    said = check(launcher, folder, scenario.encoder)
     if state == "before" and not scenario.sound_before:
         return
     if "error" in said:
@@ -180,15 +179,13 @@ class Maker:
     :param work: where the templates are kept.
     :param size: articles of the collection before a refresh; each has 4 passages.
     :param pause: seconds that the encoder takes for each 4 passages.
-    :param kept: passages whose vectors are kept at once while a build goes on.
     """
 
-    def __init__(self, launcher: Launcher, work: Path, *, size: int, pause: float, kept: int) -> None:
+    def __init__(self, launcher: Launcher, work: Path, *, size: int, pause: float) -> None:
         self._launcher = launcher
         self._work = work
         self._size = size
         self._encoder = {"pause": pause}
-        self._kept = kept
 
     def first_build(self) -> Scenario:
         """An index is made where there was none."""
@@ -210,9 +207,7 @@ class Maker:
         return self._make("removal", collection.earlier(self._size), build, do="remove", sources=sources, index="index")
 
     def repairs(self) -> list[Scenario]:
-        """Vectors or words are damaged, and mended; none where semsearch cannot mend yet."""
-        if not hasattr(semsearch, "check"):
-            return []
+        """Vectors or words are damaged, and mended."""
         damages = {"vectors": ".faiss", "tokens": ".tokens.npy", "words": ".idx"}
 
         def damaging(suffix: str) -> Callable[[Path], None]:
@@ -243,7 +238,7 @@ class Maker:
         return self._measured(name, template, None, given, damaged=False, questions=questions)
 
     def _building(self) -> dict[str, Any]:
-        given = {"sources": ["articles"], "index": "index", "encoder": self._encoder, "kept": self._kept}
+        given = {"sources": ["articles"], "index": "index", "encoder": self._encoder}
         return {"do": "build", **given}
 
     def _build(self, folder: Path) -> None:
@@ -281,14 +276,15 @@ class Maker:
         folder = self._work / "measured"
         copy(template, folder)
         before = ask(self._launcher, folder, encoder, questions)
-        sound = bool(check(self._launcher, folder).get("ok"))
+        sound = bool(check(self._launcher, folder, encoder).get("ok"))
         runs = []
         for _ in range(3):
             copy(template, folder)
             runs.append(self._run(folder, **given))
         after = ask(self._launcher, folder, encoder, questions)
-        if "error" in after or not check(self._launcher, folder)["ok"]:
-            raise Unwanted(f"{name} without any fault leads to {_brief(after)}, {check(self._launcher, folder)['problems'][:3]}")
+        said = check(self._launcher, folder, encoder)
+        if "error" in after or not said.get("ok"):
+            raise Unwanted(f"{name} without any fault leads to {_brief(after)}, {said}")
         if alike(before, after) and before["generation"] == after["generation"]:
             raise Unwanted(f"{name}: the two states cannot be told apart")
         shutil.rmtree(folder)
