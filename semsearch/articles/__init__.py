@@ -26,6 +26,10 @@ __all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable",
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""
 
+MAX_TITLE = 1000
+"""Characters of a title, which is read, and kept in the index, with each of its passages: what is longer is cut at a word. A
+heading that is longer is a paragraph. The longest title of twelve collections of papers and news has 300."""
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FOOTER_WORDS = 12
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", ":")
@@ -79,7 +83,7 @@ def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
             continue
         body = record.text if record.text.strip() else record.title
         blocks = tuple(Block(block.kind, block.text, record.line, block.runs) for block in text.paragraphs(body))
-        yield Article(f"{file.source}#{record.line}", record.title, record.metadata, blocks)
+        yield Article(f"{file.source}#{record.line}", _shortened(record.title), record.metadata, blocks)
 
 
 def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
@@ -100,14 +104,19 @@ def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
 
 def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: list[Block]) -> Article:
     """An article whose title left the body, and whose bare addresses and footer lines became metadata."""
-    title = title or _top_heading(blocks)
+    blocks = [
+        replace(block, kind="paragraph", level=0) if block.kind == "heading" and len(block.text) > MAX_TITLE else block
+        for block in blocks
+    ]
+    title = _shortened(title or _top_heading(blocks))
+    plain_title = _plain(title)
     kept: list[Block] = []
     for block in blocks:
         address = markdown.bare_address(block)
         if address:
             metadata.setdefault("url", address)
             continue
-        if block.kind == "heading" and block.level == 1 and _same(block.text, title):
+        if block.kind == "heading" and block.level == 1 and _plain(block.text) == plain_title:
             continue
         kept.append(block)
     footer = _take_footer(kept)
@@ -141,8 +150,16 @@ def _take_footer(blocks: list[Block]) -> str:
     return "\n".join(block.text for block in below)
 
 
-def _same(one: str, other: str) -> bool:
-    return re.sub(r"\W+", "", one).casefold() == re.sub(r"\W+", "", other).casefold()
+def _plain(title: str) -> str:
+    """What two spellings of a title have in common."""
+    return re.sub(r"\W+", "", title).casefold()
+
+
+def _shortened(title: str) -> str:
+    if len(title) <= MAX_TITLE:
+        return title
+    kept = title[:MAX_TITLE]
+    return (kept.rpartition(" ")[0].rstrip() or kept) + "…"
 
 
 def _stem(path: Path) -> str:
