@@ -16,7 +16,7 @@ from typing import Any
 
 from semsearch.articles import html, jsonl, markdown, text
 from semsearch.articles.decode import decode
-from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find
+from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
@@ -45,15 +45,20 @@ def load(file: SourceFile) -> bytes:
     :raises Unreadable: if the system does not let it be read.
     :raises InputError: if it is empty, or too large for one article.
     """
+    growing = file.suffix in JSONL
     try:
-        size = file.path.stat().st_size
-        if size > MAX_ARTICLE_BYTES and file.suffix not in JSONL:
-            raise InputError(
-                f"{size / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
-            )
-        data = file.path.read_bytes()
+        if growing:
+            # No more than there is now: what is being written to may grow for ever.
+            size = file.path.stat().st_size
+            data, size = read_regular(file.path, max(size, MAX_ARTICLE_BYTES))
+        else:
+            data, size = read_regular(file.path, MAX_ARTICLE_BYTES + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+    if not growing and len(data) > MAX_ARTICLE_BYTES:
+        raise InputError(
+            f"{max(size, len(data)) / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
+        )
     if not data.strip():
         raise InputError("empty file")
     return data
