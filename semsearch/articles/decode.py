@@ -71,8 +71,8 @@ def _declared(data: bytes) -> str:
     name = match[1].decode("ascii").lower() if match else ""
     if name in ("iso-8859-1", "latin1", "us-ascii"):
         return "cp1252"
-    # The name was found as ASCII bytes, so the page is of no encoding in which ASCII is written otherwise: UTF-16, whatever it is
-    # called, UTF-7, what is no encoding of pages at all, such as Python's escapes, and punycode, which takes time by size squared.
+    # The name was found as ASCII bytes, so the page is of no encoding that writes ASCII otherwise: UTF-16 by any name, UTF-7, and
+    # what is no encoding of pages at all: Python's escapes, or punycode, which takes time by its size squared.
     try:
         return name if _PROBE.decode(name) == _PROBE.decode("ascii") else ""
     except (UnicodeError, LookupError):

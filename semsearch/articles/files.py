@@ -92,16 +92,25 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
             patterns.append(_absolute(source))
             base = Path(*_named(source)).resolve()
             matches = _expand(source, base)
+        walked: set[Path] = set()
         for match in matches:
-            items = [match] if isinstance(match, Problem) else _walk(match, base)
-            if isinstance(match, str) and os.path.isdir(match) and (base is None or Path(match).resolve().is_relative_to(base)):
-                folders.append(Path(match).resolve())
-            for item in items:
+            if isinstance(match, Problem):
+                problems.append(match)
+                continue
+            if os.path.isdir(match) and (base is None or Path(match).resolve().is_relative_to(base)):
+                folder = Path(match).resolve()
+                folders.append(folder)
+                # A pattern may match a folder and all that is in it, or many links to it.
+                if not walked.isdisjoint((folder, *folder.parents)):
+                    continue
+                walked.add(folder)
+            for item in _walk(match, base):
                 if isinstance(item, Problem):
                     problems.append(item)
                 else:
                     found.setdefault(item.path, item)
-    return Found(sorted(found.values(), key=lambda file: str(file.path)), problems, folders, patterns)
+    files = sorted(found.values(), key=lambda file: str(file.path))
+    return Found(files, list(dict.fromkeys(problems)), list(dict.fromkeys(folders)), patterns)
 
 
 def _named(pattern: str) -> tuple[str, ...]:
@@ -137,7 +146,8 @@ def _expand(pattern: str, base: Path) -> list[str | Problem]:
     if not paths or not glob.has_magic(pattern):
         kind = "nothing matches" if glob.has_magic(pattern) else "no such file or folder:"
         raise InputError(f"{kind} {pattern!r}: check the path, relative to {os.getcwd()}")
-    return [*refused, *sorted(dict.fromkeys(paths))]
+    # A file is known by its own name rather than by a link's.
+    return [*refused, *sorted(set(paths), key=lambda path: (os.path.islink(path), path))]
 
 
 def _fits(name: str, part: str) -> bool:
