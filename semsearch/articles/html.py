@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Page", "plain_text", "read"]
 
 _MAX_ELEMENTS = 20_000
-"""Pages of more are left to the page's own blocks: what trafilatura takes grows by more than their number, and is 5 s there."""
+_MAX_DEPTHS = 1_000_000
+"""Pages of more elements, or whose elements' depths add up to more, are left to their own blocks: what trafilatura takes grows by
+more than either, and is some seconds there. An ordinary page has a thousand elements, ten deep."""
 _MAX_ATTRIBUTES = 256
 """Further ones of an element are passed over, for libxml2 compares each with all before it: 50,000 took it a minute."""
 _REACH = 300
@@ -79,7 +81,7 @@ def read(text: str) -> Page:
     title = squeeze(metadata.pop("title", ""))
     # trafilatura takes care of scripts, and reads metadata from some.
     drop(tree, f"//template|//style|//svg|{HIDDEN}")
-    document = _extract(tree) if sum(1 for _ in tree.iter()) <= _MAX_ELEMENTS else None
+    document = _extract(tree) if _is_manageable(tree) else None
     if document is not None:
         found = document.as_dict()
         metadata |= {key: found[key] for key in ("date", "author", "url") if found.get(key) and key not in metadata}
@@ -148,6 +150,21 @@ def _parse(text: str) -> HtmlElement | None:
     if any("depth" in entry.message for entry in parser.error_log):
         raise InputError("HTML nested too deeply to be read: save the page's text instead")
     return tree
+
+
+def _is_manageable(tree: HtmlElement) -> bool:
+    """Whether trafilatura can be given a page."""
+    from lxml.etree import iterwalk
+
+    elements = depth = depths = 0
+    for event, _ in iterwalk(tree, events=("start", "end")):
+        if event == "end":
+            depth -= 1
+            continue
+        elements, depth, depths = elements + 1, depth + 1, depths + depth
+        if elements > _MAX_ELEMENTS or depths > _MAX_DEPTHS:
+            return False
+    return True
 
 
 def _extract(tree: HtmlElement) -> Any:

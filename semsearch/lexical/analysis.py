@@ -80,9 +80,10 @@ _WORD = rf"[{_UNSPACED}]+|\p{{Nd}}+\.\p{{Nd}}+|\b\p{{L}}#|{_LETTERS}(?:\+\+)?"
 _ASCII_WORD = re.compile(r"[0-9]+\.[0-9]+|\b[a-z]#|[a-z0-9]+(?:\+\+)?")
 """What `_WORD` finds in a text of ASCII in lower case, in a third of the time."""
 
-_PIECE = re.compile(r".{1,1000}(?=[\w\s])|.{1,1000}", re.DOTALL)
+# Letters that join those before them: jamo, in all their forms, and the marks of half-width kana.
+_PIECE = re.compile(r".{1,1000}(?=\s)|.{1,1000}(?=[^\W\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc])|.{1,1000}", re.DOTALL)
 """A stretch of text that is brought to NFKC at once, since marks in a row, which it sorts, take time by their number squared. It
-ends before a letter or white space, to which no mark before it belongs, unless there is none for 1,000 characters."""
+ends before white space, else before a letter that joins nothing, else, if there are only marks for 1,000 characters, anywhere."""
 _INITIAL = re.compile(r"\.\w\.")
 _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 _ACRONYM = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}")
