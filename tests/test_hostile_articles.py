@@ -562,6 +562,9 @@ def test_nothing_in_an_article_steers_the_terminal(folder):
         ["ask", f"oil {ATTACK}", "-k", "9", "--json"],
         ["ask", "oil", "--where", f"date={ATTACK}"],
         ["ask", "oil", "--mode", "lexical"],
+        ["index", "notes", "--index", file_name],
+        ["status", "--index", file_name],
+        ["remove", "notes", "--index", file_name],
     ):
         result = run(*arguments)
         outputs += [result.stdout, result.stderr]

@@ -45,7 +45,7 @@ def answers(index: semsearch.Index, query: str) -> dict[str, list[str]]:
     found = {}
     if not query.replace("\0", " ").strip():
         for mode in MODES:
-            with pytest.raises(InputError, match="^the question is empty: give a few words$"):
+            with pytest.raises(InputError, match=r"^the question is empty: give a few words$"):
                 index.search(query, 5, mode=mode)
         return {mode: [] for mode in MODES}
     for mode in MODES:
