@@ -146,7 +146,7 @@ def test_a_megabyte_is_a_question_like_any_other(index, kind):
         assert "one.md" in found["hybrid"]
     if kind in ("one word", "quotation marks", "open quotation marks", "guillemets", "brackets", "emoji", "zero width"):
         assert found["lexical"] == []
-    assert len(repr(index.search(query, 1))) < 2000
+    assert len(repr(index.search(query, 1, mode="lexical"))) < 2000
 
 
 def test_what_is_looked_up_of_a_long_question_is_bounded_and_its_beginning():
