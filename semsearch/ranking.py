@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -78,11 +79,14 @@ class Question:
 
 def _weights(text: str, spans: NDArray[np.int64], lexical: Lexical) -> NDArray[np.float32]:
     """How much each token counts: as its word is rare; all the same where there is nothing to tell by."""
-    words = [(found.start(), found.end(), found[0]) for found in _WORD.finditer(text)]
+    end = int(spans[:, 1].max(initial=0))
+    # A long question goes on behind what the model read of it.
+    inside = takewhile(lambda found: found.start() < end, _WORD.finditer(text))
+    words = [(found.start(), found.end(), found[0]) for found in inside]
     weights = np.zeros(len(spans), np.float32)
     for (start, end, _), idf in zip(words, lexical.rarity([word for _, _, word in words]), strict=True):
-        inside = (spans[:, 0] < end) & (spans[:, 1] > start)
-        weights[inside] = np.maximum(weights[inside], idf)
+        touched = (spans[:, 0] < end) & (spans[:, 1] > start)
+        weights[touched] = np.maximum(weights[touched], idf)
     total = weights.sum()
     return weights / total if total > 0 else np.full(len(spans), 1 / max(1, len(spans)), np.float32)
 

@@ -30,6 +30,8 @@ _SURE = 0.5
 """Hits of this confidence are drawn green."""
 _SHOWN_PLACES = 3
 _TEXT_WIDTH = 100
+_SHOWN_QUESTION = 200
+"""Characters of a question that are shown again above its hits."""
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 # A lone surrogate, which a file's name may hold, cannot be printed at all.
@@ -85,10 +87,15 @@ def notes(hit: Hit) -> list[str]:
     return lines
 
 
+def question(query: str) -> str:
+    """A question on one line, its end left out if it is very long."""
+    return safe_line(query if len(query) <= _SHOWN_QUESTION else query[:_SHOWN_QUESTION] + "…")
+
+
 def text(query: str, hits: Sequence[Hit]) -> str:
     """Plain text: two lines a hit and then its passage, indented."""
     count = f"{len(hits)} passage{'s' if len(hits) > 1 else ''}" if hits else NOTHING
-    lines = [f"{count} for: {safe_line(query)}"]
+    lines = [f"{count} for: {question(query)}"]
     for hit in hits:
         lines += [
             f"{hit.rank}. {hit.score:.2f}  {trail(hit)}",
@@ -109,7 +116,7 @@ def html(query: str, hits: Sequence[Hit]) -> str:
             f"<tr><td>{hit.rank}</td><td>{hit.score:.2f}</td><td><strong>{html_escape.escape(trail(hit))}</strong><br>"
             f"{before}<mark>{best}</mark>{after}<br><small>{small}</small></td></tr>"
         )
-    caption = f"<caption>{html_escape.escape(safe_line(query))}</caption>"
+    caption = f"<caption>{html_escape.escape(question(query))}</caption>"
     head = "<tr><th>#</th><th>score</th><th>passage</th></tr>"
     return f"<table>{caption}{head}{''.join(rows) or f'<tr><td colspan=3>{NOTHING}</td></tr>'}</table>"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from helpers import run
 
+from semsearch import articles
+
 AID = "The convoy brought aid and more aid to the flooded valley, said the council of the province."
 OIL = "The price of oil fell again on Friday, and gas followed it down, traders in the port reported."
 
@@ -214,11 +216,11 @@ def test_a_file_without_permission(folder):
 
 
 def test_a_file_that_refuses_to_be_read(folder, monkeypatch):
-    def refuse(self):
+    def refuse(path, limit):
         raise PermissionError(13, "Permission denied")
 
     run("index", "articles")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(articles, "read_regular", refuse)
     result = run("index", "articles")
     assert "articles/aid.md: cannot be read: Permission denied; kept as it was indexed" in result.stderr
     assert result.exit_code == 0

@@ -16,7 +16,7 @@ from typing import Any
 
 from semsearch.articles import html, jsonl, markdown, text
 from semsearch.articles.decode import decode
-from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find
+from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
@@ -25,6 +25,10 @@ __all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable",
 
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""
+
+MAX_TITLE = 1000
+"""Characters of a title, which is read, and kept in the index, with each of its passages: what is longer is cut at a word. A
+heading that is longer is a paragraph. The longest title of twelve collections of papers and news has 300."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FOOTER_WORDS = 12
@@ -41,15 +45,20 @@ def load(file: SourceFile) -> bytes:
     :raises Unreadable: if the system does not let it be read.
     :raises InputError: if it is empty, or too large for one article.
     """
+    growing = file.suffix in JSONL
     try:
-        size = file.path.stat().st_size
-        if size > MAX_ARTICLE_BYTES and file.suffix not in JSONL:
-            raise InputError(
-                f"{size / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
-            )
-        data = file.path.read_bytes()
+        if growing:
+            # No more than there is now: what is being written to may grow for ever.
+            size = file.path.stat().st_size
+            data, size = read_regular(file.path, max(size, MAX_ARTICLE_BYTES))
+        else:
+            data, size = read_regular(file.path, MAX_ARTICLE_BYTES + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+    if not growing and len(data) > MAX_ARTICLE_BYTES:
+        raise InputError(
+            f"{max(size, len(data)) / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
+        )
     if not data.strip():
         raise InputError("empty file")
     return data
@@ -79,7 +88,7 @@ def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
             continue
         body = record.text if record.text.strip() else record.title
         blocks = tuple(Block(block.kind, block.text, record.line, block.runs) for block in text.paragraphs(body))
-        yield Article(f"{file.source}#{record.line}", record.title, record.metadata, blocks)
+        yield Article(f"{file.source}#{record.line}", _shortened(record.title), record.metadata, blocks)
 
 
 def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
@@ -100,14 +109,19 @@ def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
 
 def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: list[Block]) -> Article:
     """An article whose title left the body, and whose bare addresses and footer lines became metadata."""
-    title = title or _top_heading(blocks)
+    blocks = [
+        replace(block, kind="paragraph", level=0) if block.kind == "heading" and len(block.text) > MAX_TITLE else block
+        for block in blocks
+    ]
+    title = _shortened(title or _top_heading(blocks))
+    plain_title = _plain(title)
     kept: list[Block] = []
     for block in blocks:
         address = markdown.bare_address(block)
         if address:
             metadata.setdefault("url", address)
             continue
-        if block.kind == "heading" and block.level == 1 and _same(block.text, title):
+        if block.kind == "heading" and block.level == 1 and _plain(block.text) == plain_title:
             continue
         kept.append(block)
     footer = _take_footer(kept)
@@ -141,8 +155,16 @@ def _take_footer(blocks: list[Block]) -> str:
     return "\n".join(block.text for block in below)
 
 
-def _same(one: str, other: str) -> bool:
-    return re.sub(r"\W+", "", one).casefold() == re.sub(r"\W+", "", other).casefold()
+def _plain(title: str) -> str:
+    """What two spellings of a title have in common."""
+    return re.sub(r"\W+", "", title).casefold()
+
+
+def _shortened(title: str) -> str:
+    if len(title) <= MAX_TITLE:
+        return title
+    kept = title[:MAX_TITLE]
+    return (kept.rpartition(" ")[0].rstrip() or kept) + "…"
 
 
 def _stem(path: Path) -> str:

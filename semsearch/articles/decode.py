@@ -20,6 +20,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
+_PROBE = b'<meta charset="\\u0041\\x41+AGE-~{.xn--mnchen-3ya.">'
+"""What a page's own declaration may look like, with what some encodings write other letters by."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _FEW = 8
 """Fewer bytes than this that are not ASCII are too few to tell one encoding from another."""
@@ -69,8 +71,12 @@ def _declared(data: bytes) -> str:
     name = match[1].decode("ascii").lower() if match else ""
     if name in ("iso-8859-1", "latin1", "us-ascii"):
         return "cp1252"
-    # The name was found as ASCII bytes, so the page is of no encoding in which ASCII is written otherwise.
-    return "" if name.startswith(("utf-16", "utf-32", "utf-7")) else name
+    # The name was found as ASCII bytes, so the page is of no encoding that writes ASCII otherwise: UTF-16 by any name, UTF-7, and
+    # what is no encoding of pages at all: Python's escapes, or punycode, which takes time by its size squared.
+    try:
+        return name if _PROBE.decode(name) == _PROBE.decode("ascii") else ""
+    except (UnicodeError, LookupError):
+        return ""
 
 
 def printable(text: str) -> str:

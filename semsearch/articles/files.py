@@ -1,7 +1,8 @@
 """Which files the user means: folders, files and patterns to a sorted list of paths.
 
-Invariants: every file comes once, whatever names lead to it; no link inside a folder leads out of it; hidden files and the
-folders that hold an index are passed over.
+Invariants: every file comes once, whatever names lead to it; no link inside a folder leads out of it, and no match of a pattern
+out of the folder that the pattern names before its first wildcard; links to folders are followed only where they are named or
+matched by name, so that no ring of them is gone round; hidden files and the folders that hold an index are passed over.
 
 Deliberately not here: what is in the files.
 """
@@ -11,21 +12,25 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from semsearch.articles.decode import printable
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem
 
-__all__ = ["MARKDOWN", "SUFFIXES", "Found", "SourceFile", "find"]
+__all__ = ["MARKDOWN", "SUFFIXES", "Found", "SourceFile", "find", "read_regular"]
 
 TEXT = frozenset({".txt", ".text"})
 MARKDOWN = frozenset({".md", ".markdown", ".mdown"})
 HTML = frozenset({".html", ".htm", ".xhtml"})
 JSONL = frozenset({".jsonl", ".ndjson"})
 SUFFIXES = TEXT | MARKDOWN | HTML | JSONL
+
+_LEADS_OUT = "leads out of its folder: name its target to index it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,34 +86,114 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
     folders: list[Path] = []
     patterns: list[str] = []
     for source in [os.path.expanduser(os.fspath(source)) for source in sources]:
+        base = None
+        matches: list[str | Problem] = [source]
         if not os.path.lexists(source):
             patterns.append(_absolute(source))
-        for match in _expand(source):
-            if os.path.isdir(match):
-                folders.append(Path(match).resolve())
-            for item in _walk(match):
+            base = Path(*_named(source)).resolve()
+            matches = _expand(source, base)
+        walked: set[Path] = set()
+        for match in matches:
+            if isinstance(match, Problem):
+                problems.append(match)
+                continue
+            if os.path.isdir(match) and (base is None or Path(match).resolve().is_relative_to(base)):
+                folder = Path(match).resolve()
+                folders.append(folder)
+                # A pattern may match a folder and all that is in it, or many links to it.
+                if not walked.isdisjoint((folder, *folder.parents)):
+                    continue
+                walked.add(folder)
+            for item in _walk(match, base):
                 if isinstance(item, Problem):
                     problems.append(item)
                 else:
                     found.setdefault(item.path, item)
-    return Found(sorted(found.values(), key=lambda file: str(file.path)), problems, folders, patterns)
+    files = sorted(found.values(), key=lambda file: str(file.path))
+    return Found(files, list(dict.fromkeys(problems)), list(dict.fromkeys(folders)), patterns)
 
 
-def _expand(source: str) -> list[str]:
-    if os.path.lexists(source):
-        return [source]
-    matches = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []
-    if not matches:
-        kind = "nothing matches" if glob.has_magic(source) else "no such file or folder:"
-        raise InputError(f"{kind} {source!r}: check the path, relative to {os.getcwd()}")
-    return matches
+def _named(pattern: str) -> tuple[str, ...]:
+    """The parts of a pattern before its first wildcard."""
+    return tuple(takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
 
 
 def _absolute(pattern: str) -> str:
     """A pattern from the root on, the folders that it names resolved and safe from being read as patterns themselves."""
+    named = _named(pattern)
+    return os.path.join(glob.escape(str(Path(*named).resolve())), *Path(pattern).parts[len(named) :])
+
+
+def _expand(pattern: str, base: Path) -> list[str | Problem]:
+    """What a pattern matches, and the links met on the way that lead out of its ``base``.
+
+    As `glob.glob` does it, but that ``**`` follows no links: two that lead to their own folder have it go round for ever.
+
+    :raises InputError: if it matches nothing.
+    """
+    refused: list[Problem] = []
     parts = Path(pattern).parts
-    named = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return os.path.join(glob.escape(str(Path(*parts[:named]).resolve())), *parts[named:])
+    paths = [""]
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if not glob.has_magic(part):
+            paths = [path for path in (os.path.join(path, part) for path in paths) if os.path.lexists(path)]
+        elif part == "**":
+            paths = [path for top in paths for path in _below(top, files=last)]
+        else:
+            paths = [os.path.join(path, name) for path in paths for name in _names(path) if _fits(name, part)]
+            paths = paths if last else _entered(paths, base, refused)
+    if not paths or not glob.has_magic(pattern):
+        kind = "nothing matches" if glob.has_magic(pattern) else "no such file or folder:"
+        raise InputError(f"{kind} {pattern!r}: check the path, relative to {os.getcwd()}")
+    # A file is known by its own name rather than by a link's.
+    return [*refused, *sorted(set(paths), key=lambda path: (os.path.islink(path), path))]
+
+
+def _fits(name: str, part: str) -> bool:
+    return fnmatch.fnmatch(name, part) and (part.startswith(".") or not name.startswith("."))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder or "."))
+    except OSError:
+        return []
+
+
+def _entered(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[str]:
+    """Those of some paths that are folders below the base, each once; links are behind the folders that they lead to."""
+    entered: dict[str, str] = {}
+    for path in sorted(filter(os.path.isdir, paths), key=os.path.islink):
+        real = Path(path).resolve()
+        if not real.is_relative_to(base):
+            refused.append(Problem(_label(path), f"a link that {_LEADS_OUT}"))
+        else:
+            entered.setdefault(str(real), path)
+    return list(entered.values())
+
+
+def _below(top: str, *, files: bool) -> Iterator[str]:
+    """A folder, all folders below it, and their files if these are wanted; hidden ones, indexes and links are passed over."""
+    if not os.path.isdir(top or "."):
+        return
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        if folder:
+            yield folder
+        for name in _names(folder):
+            path = os.path.join(folder, name)
+            if name.startswith("."):
+                continue
+            if os.path.isdir(path) and not os.path.islink(path):
+                waiting += [] if _holds_index(path) else [path]
+            elif files:
+                yield path
+
+
+def _holds_index(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, INDEX_DATABASE))
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -120,11 +205,16 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _walk(top: str) -> Iterator[SourceFile | Problem]:
-    """The files below a path that was named: itself, if it is a file."""
+def _walk(top: str, base: Path | None) -> Iterator[SourceFile | Problem]:
+    """The files below a path that was named: itself, if it is a file.
+
+    :param base: what it must not lead out of, if it was not named by itself.
+    """
     resolved = _resolve(top)
     if isinstance(resolved, Problem):
         yield resolved
+    elif base is not None and not resolved.is_relative_to(base):
+        yield Problem(_label(top), f"a {'path' if '..' in Path(top).parts else 'link'} that {_LEADS_OUT}")
     elif resolved.is_dir():
         yield from _walk_folder(top, resolved)
     elif resolved.is_file():
@@ -134,30 +224,51 @@ def _walk(top: str) -> Iterator[SourceFile | Problem]:
 
 
 def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
-    unreadable: list[Problem] = []
-
-    def refuse(error: OSError) -> None:
-        unreadable.append(Problem(_label(error.filename or top), f"cannot be listed: {error.strerror}"))
-
-    for folder, folders, files in os.walk(top, onerror=refuse):
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and name not in links and not os.path.exists(os.path.join(folder, name, INDEX_DATABASE))
-        )
-        for name in sorted([*links, *files]):
-            if name.startswith(".") or (name in files and Path(name).suffix.lower() not in SUFFIXES):
-                continue
+    # Not os.walk, which before Python 3.12 calls itself for each level.
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            yield Problem(_label(folder), f"cannot be listed: {error.strerror or error}")
+            continue
+        folders = []
+        for name in names:
             label = os.path.join(folder, name)
+            if name.startswith("."):
+                continue
+            is_link = os.path.islink(label)
+            if os.path.isdir(label) and not is_link:
+                folders += [] if _holds_index(label) else [label]
+                continue
+            if Path(name).suffix.lower() not in SUFFIXES and not (is_link and os.path.isdir(label)):
+                continue
             path = _resolve(label)
             if isinstance(path, Problem):
                 yield path
             elif not path.is_relative_to(root):
-                yield Problem(_label(label), "a link that leads out of its folder: name its target to index it")
+                yield Problem(_label(label), f"a link that {_LEADS_OUT}")
             elif path.is_file():
                 yield SourceFile(path, _label(label))
-    yield from unreadable
+        waiting += reversed(folders)
+
+
+def read_regular(path: Path, limit: int) -> tuple[bytes, int]:
+    """The bytes of a file, as many as ``limit`` allows, and its size as the system tells it.
+
+    What has come in the place of the file since it was found is not read: neither what a link leads to nor a pipe, for which one
+    would wait.
+
+    :param path: without links.
+    :raises OSError: if it cannot be read, or is no longer a file.
+    """
+    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
+    with open(os.open(path, os.O_RDONLY | sum(flags)), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("no longer a file")
+        return file.read(limit), status.st_size
 
 
 def _resolve(name: str) -> Path | Problem:

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from semsearch.articles.outline import HIDDEN, Piece, Walker, letters, squeeze
+from semsearch.articles.outline import HIDDEN, Piece, Walker, drop, letters, squeeze
 from semsearch.errors import InputError
 from semsearch.records import Block, BlockKind, Run
 
@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "plain_text", "read"]
 
+_MAX_ELEMENTS = 20_000
+_MAX_DEPTHS = 1_000_000
+"""Pages of more elements, or whose elements' depths add up to more, are left to their own blocks: what trafilatura takes grows by
+more than either, and is some seconds there. An ordinary page has a thousand elements, ten deep."""
+_MAX_ATTRIBUTES = 256
+"""Further ones of an element are passed over, for libxml2 compares each with all before it: 50,000 took it a minute."""
 _REACH = 300
 """A block whose text is that of no element is looked for among so many elements behind the last one found."""
+_KNOWN_BY = 40
+"""Letters by which a block is known again."""
+_NO_LETTER = re.compile(r"\W+")
+_MARKER = re.compile(r"\A(?:- |\d+\. )")
 _ALIKE = 10
 """An element of fewer letters may begin as a block does by chance."""
 BLOCK_GAP = "\n\n"
@@ -33,6 +43,7 @@ _TEXT_TAGS = frozenset(
     {"article", "blockquote", "caption", "dd", "div", "dt", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p"}
     | {"pre", "section", "td", "th"}
 )
+_PLACED = _TEXT_TAGS | {"body", "br", "table", "tr"}
 _LINE_TAGS = (_TEXT_TAGS - {"td", "th"}) | {"br", "hr", "summary", "tr"}
 _KEPT_OF_MARKED = 0.95
 _KEPT = 0.85
@@ -41,6 +52,9 @@ section with the id "menus" for navigation, for instance."""
 _SILENT_TAGS = ("script", "style", "template", "noscript", "svg")
 
 
+# As HTML's own rules have it, and with one way only to read anything, so that no time goes into trying others.
+_ATTRIBUTE = r"""[\s/]*=?[^\s=>/]+(?![^\s=>/])(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>"'][^\s>]*(?![^\s>])|(?=>))|(?!\s*=))"""
+_CROWDED = re.compile(rf"(<[a-z][^\s/>]*(?:{_ATTRIBUTE}){{{_MAX_ATTRIBUTES}}})((?:{_ATTRIBUTE})+)", re.IGNORECASE)
 _PERMALINK = re.compile(r"\s*[¶🔗]\s*\Z")
 
 
@@ -57,6 +71,8 @@ def read(text: str) -> Page:
 
     :raises InputError: if the page has no text.
     """
+    # Lines are counted, so their ends stay.
+    text = _CROWDED.sub(lambda found: found[1] + "\n" * found[2].count("\n"), text)
     tree, own_tree = _parse(text), _parse(text)
     if tree is None or own_tree is None:
         raise InputError("no text in this HTML page")
@@ -64,10 +80,8 @@ def read(text: str) -> Page:
     metadata: dict[str, Any] = _meta_tags(tree)
     title = squeeze(metadata.pop("title", ""))
     # trafilatura takes care of scripts, and reads metadata from some.
-    for element in tree.xpath(f"//template|//style|//svg|{HIDDEN}"):
-        if element.getparent() is not None:
-            element.drop_tree()
-    document = _extract(tree)
+    drop(tree, f"//template|//style|//svg|{HIDDEN}")
+    document = _extract(tree) if _is_manageable(tree) else None
     if document is not None:
         found = document.as_dict()
         metadata |= {key: found[key] for key in ("date", "author", "url") if found.get(key) and key not in metadata}
@@ -104,8 +118,7 @@ def plain_text(text: str) -> str:
     tree = _parse(text)
     if tree is None:
         return ""
-    for element in tree.xpath("|".join(f"//{tag}" for tag in _SILENT_TAGS) + "|//comment()|//head"):
-        element.drop_tree()
+    drop(tree, "|".join(f"//{tag}" for tag in (*_SILENT_TAGS, "head")))
     from lxml.etree import iterwalk
 
     parts: list[str] = []
@@ -137,6 +150,21 @@ def _parse(text: str) -> HtmlElement | None:
     if any("depth" in entry.message for entry in parser.error_log):
         raise InputError("HTML nested too deeply to be read: save the page's text instead")
     return tree
+
+
+def _is_manageable(tree: HtmlElement) -> bool:
+    """Whether trafilatura can be given a page."""
+    from lxml.etree import iterwalk
+
+    elements = depth = depths = 0
+    for event, _ in iterwalk(tree, events=("start", "end")):
+        if event == "end":
+            depth -= 1
+            continue
+        elements, depth, depths = elements + 1, depth + 1, depths + depth
+        if elements > _MAX_ELEMENTS or depths > _MAX_DEPTHS:
+            return False
+    return True
 
 
 def _extract(tree: HtmlElement) -> Any:
@@ -248,23 +276,46 @@ class _LineFinder:
     """Lines of the file in which blocks begin, looked up in the order in which the blocks come."""
 
     def __init__(self, tree: HtmlElement) -> None:
+        from lxml.etree import iterwalk
+
+        parts: list[str] = []
+        length = 0
+        # Where the letters of each element begin and end, and its line.
+        spans: list[tuple[int, int, int]] = []
+        open_elements: list[int] = []
+        for event, element in iterwalk(tree, events=("start", "end")):
+            wanted = element.tag in _PLACED
+            if wanted and event == "start":
+                open_elements.append(len(spans))
+                spans.append((length, 0, int(element.sourceline or 1)))
+            if wanted and event == "end":
+                at = open_elements.pop()
+                spans[at] = (spans[at][0], length, spans[at][2])
+            found = _NO_LETTER.sub("", (element.text if event == "start" else element.tail) or "")
+            parts.append(found)
+            length += len(found)
+            if wanted and event == "end" and element.tag == "br":
+                # What stands behind a break is its text.
+                spans[at] = (length - len(found), length, spans[at][2])
+        everything = "".join(parts)
         self._places: list[tuple[str, int]] = []
         self._known: dict[str, list[int]] = {}
-        for element in tree.iter("body", "br", "table", "tr", *_TEXT_TAGS):
+        for start, end, line in spans:
             # The text up to the first block inside it is enough to know a block again.
-            text = _letters(element.tail or "" if element.tag == "br" else "".join(_leading(element)))
-            if text:
+            if start < end:
+                text = everything[start : min(end, start + _KNOWN_BY)]
                 self._known.setdefault(text, []).append(len(self._places))
-                self._places.append((text, int(element.sourceline or 1)))
+                self._places.append((text, line))
         self._next = 0
 
     def line_of(self, text: str) -> int:
-        wanted = _letters(re.sub(r"\A(?:- |\d+\. )", "", text))
+        # More than enough of a block to have as many letters, if it is not mostly signs.
+        wanted = _NO_LETTER.sub("", _MARKER.sub("", text, count=1)[: 10 * _KNOWN_BY])[:_KNOWN_BY]
         if not self._places:
             return 1
         same = self._known.get(wanted, [])
-        later = same[bisect_left(same, self._next) :]
-        self._next = later[0] if later else self._alike(wanted, same[0] if same else self._next)
+        later = bisect_left(same, self._next)
+        self._next = same[later] if later < len(same) else self._alike(wanted, same[0] if same else self._next)
         return self._places[self._next][1]
 
     def _alike(self, wanted: str, otherwise: int) -> int:
@@ -274,16 +325,3 @@ class _LineFinder:
             if candidate.startswith(wanted) or (len(candidate) >= _ALIKE and wanted.startswith(candidate)):
                 return at
         return otherwise
-
-
-def _leading(element: HtmlElement, limit: int = 60) -> Iterator[str]:
-    length = 0
-    for text in element.itertext():
-        yield text
-        length += len(text.strip())
-        if length >= limit:
-            return
-
-
-def _letters(text: str, limit: int = 40) -> str:
-    return re.sub(r"\W+", "", text)[:limit]

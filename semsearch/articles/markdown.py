@@ -32,6 +32,10 @@ _LINK_END = re.compile(r"""(?:\s+(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\((?:\\.
 _WORDS = re.compile(r"\s+|\||[^\s|]+")
 _MAX_NESTING = 40
 """Quotes and list items inside one another; every "[" of a row of them takes time in proportion to this number."""
+_PATIENCE = 20
+"""A block's pieces that are not found may have been looked for in so many times its length; further ones are looked for only so
+near as `_NEAR`, so that a block of nothing else takes no longer than its length squared."""
+_NEAR = 1000
 
 
 @cache
@@ -137,6 +141,9 @@ class _Reader:
         self._length = 0
         self._at = 0
         self._end = 0
+        self._start: int | None = None
+        self._missed = 0
+        self._automatic = False
 
     def read(self, token: Token) -> None:
         if token.map:
@@ -144,6 +151,7 @@ class _Reader:
             # A fence's first line has the language, which is no text.
             self._at = max(self._at, self._lines[top + (token.type == "fence")])
             self._end = max(self._end, self._lines[min(bottom, len(self._lines) - 1)])
+            self._start = self._at if self._start is None else self._start
         if token.type == "tr_open":
             self._glue("\n")
         elif token.type == "inline":
@@ -163,17 +171,19 @@ class _Reader:
 
     def _read_inline(self, token: Token) -> None:
         match token.type:
+            case "text" if self._automatic:
+                self._add_address(token.content)
             case "text":
                 self._find(token.content, self._end)
             case "code_inline":
                 marks = re.compile(rf"(?<!`){token.markup}(?!`)")
-                opening = marks.search(self._source, self._at, self._end)
+                opening = self._search(marks)
                 self._at = opening.end() if opening else self._at
-                closing = marks.search(self._source, self._at, self._end)
+                closing = self._search(marks)
                 self._find(token.content, closing.start() if closing else self._end)
                 self._at = closing.end() if closing else self._at
             case "text_special":
-                at = self._source.find(token.markup, self._at, self._end)
+                at = self._place(token.markup, self._end)
                 if at >= 0:
                     self._add(token.content, at, at + len(token.markup))
                 else:
@@ -181,7 +191,7 @@ class _Reader:
             case "softbreak" | "hardbreak":
                 self._glue(" ")
             case "html_inline":
-                at = self._source.find(token.content, self._at, self._end)
+                at = self._place(token.content, self._end)
                 self._at = max(self._at, at + len(token.content) if at >= 0 else 0)
                 if _BREAK.match(token.content):
                     self._glue(" ")
@@ -189,14 +199,18 @@ class _Reader:
                 for child in token.children or []:
                     self._read_inline(child)
                 self._skip_address()
-            case "link_close" if token.info != "auto":
+            case "link_open" if token.info == "auto":
+                self._automatic = True
+            case "link_close" if token.info == "auto":
+                self._automatic = False
+            case "link_close":
                 self._skip_address()
 
     def _find(self, piece: str, end: int) -> None:
         """Take a piece as it stands in the source before ``end``; word by word where the source breaks lines inside it."""
         if not piece:
             return
-        at = self._source.find(piece, self._at, end)
+        at = self._place(piece, end)
         if at >= 0:
             self._add(piece, at, at + len(piece))
             return
@@ -204,11 +218,40 @@ class _Reader:
             if word.isspace():
                 self._glue(word)
                 continue
-            at = self._source.find(word, self._at, end)
+            at = self._place(word, end)
             if at >= 0:
                 self._add(word, at, at + len(word))
             else:
                 self._add(word, self._at, self._at)
+
+    def _place(self, piece: str, end: int) -> int:
+        """Where a piece stands next, -1 if it does not before ``end``."""
+        end = min(end, self._limit(len(piece)))
+        at = self._source.find(piece, self._at, end)
+        self._missed += max(0, end - self._at) if at < 0 else 0
+        return at
+
+    def _search(self, marks: re.Pattern[str]) -> re.Match[str] | None:
+        end = self._limit(0)
+        found = marks.search(self._source, self._at, end)
+        self._missed += end - self._at if found is None else 0
+        return found
+
+    def _limit(self, length: int) -> int:
+        """How far a piece of this length may be looked for."""
+        patience = _PATIENCE * (self._end - (self._start or 0))
+        return self._end if self._missed <= patience else min(self._end, self._at + length + _NEAR)
+
+    def _add_address(self, address: str) -> None:
+        """An address between angle brackets, whose text may be spelled otherwise."""
+        opening = self._place("<", self._end)
+        closing = self._source.find(">", opening, self._end) if opening >= 0 else -1
+        if closing < 0:
+            self._add(address, self._at, self._at)
+            return
+        same = self._source[opening + 1 : closing] == address
+        # Runs of the same length on both sides are the same: one that is not takes the bracket with it.
+        self._add(address, opening + (same or closing - opening - 1 != len(address)), closing)
 
     def _skip_address(self) -> None:
         """Step over the ``](address "title")`` or ``][label]`` behind a link's text, and the marks in between."""

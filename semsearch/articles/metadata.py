@@ -29,6 +29,9 @@ _SYNONYMS = {
     "canonical": "url",
 }
 _MAX_DEPTH = 20
+_MAX_BITS = 2048
+"""A number of more is kept as a text: Python refuses to write out one of some thousand digits, or of 640 where it is told to."""
+_MAX_REASON = 200
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -53,11 +56,11 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], int, str]:
     try:
         loaded = yaml.load(match[1], _PlainLoader) or {}  # noqa: S506 (a SafeLoader)
     # PyYAML lets out whatever its constructors stumble over: KeyError at "!!bool x", AttributeError at "!!timestamp x".
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
         if not _KEY_FIRST.match(match[1]):
             return {}, 0, ""
         mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 2}: {getattr(error, 'problem', None)})" if mark is not None else ""
+        where = f" (line {mark.line + 2}: {str(getattr(error, 'problem', None))[:_MAX_REASON]})" if mark is not None else ""
         return {}, match.end(), f"front matter is not YAML{where}: its metadata is left out"
     return (normalise(loaded), match.end(), "") if isinstance(loaded, dict) else ({}, 0, "")
 
@@ -69,7 +72,7 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
     """
     result: dict[str, Any] = {}
     for key, value in raw.items():
-        name = printable(str(key)).strip()
+        name = _text(key)
         name = _SYNONYMS.get(name.lower(), name.lower() if name.lower() in {*_SYNONYMS.values(), "title"} else name)
         plain = _json_value(value)
         if name.lower() == "source" and isinstance(plain, str) and re.match(r"https?://", plain):
@@ -82,14 +85,24 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _json_value(value: Any, depth: int = 0) -> Any:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= _MAX_BITS else hex(value)
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else str(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if depth < _MAX_DEPTH and isinstance(value, Mapping):
-        return {printable(str(key)): _json_value(item, depth + 1) for key, item in value.items()}
+        return {_text(key): _json_value(item, depth + 1) for key, item in value.items()}
     if depth < _MAX_DEPTH and isinstance(value, list | tuple | set):
         return [_json_value(item, depth + 1) for item in value]
-    return printable(str(value)).strip()
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    try:
+        return printable(str(value)).strip()
+    except ValueError:
+        # A number too long to be written out, by itself or inside of something.
+        return hex(value) if isinstance(value, int) else ""

@@ -9,6 +9,7 @@ Deliberately not here: choosing between this and trafilatura (`html`).
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from semsearch.records import BlockKind
@@ -16,7 +17,7 @@ from semsearch.records import BlockKind
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-__all__ = ["HIDDEN", "Piece", "Walker", "letters", "squeeze"]
+__all__ = ["HIDDEN", "Piece", "Walker", "drop", "letters", "squeeze"]
 
 Piece = tuple[BlockKind, int, str]
 """Kind, heading level (0 for all else) and text of a block."""
@@ -24,7 +25,7 @@ Piece = tuple[BlockKind, int, str]
 HIDDEN = "//*[@hidden]|//*[contains(translate(@style, ' ', ''), 'display:none')]"
 """XPath of what a page keeps from its readers."""
 _NO_TEXT = (
-    "//script|//style|//template|//noscript|//svg|//head|//nav|//aside|//footer|//form|//button|//iframe|//comment()"
+    "//script|//style|//template|//noscript|//svg|//head|//nav|//aside|//footer|//form|//button|//iframe"
     "|//header[not(ancestor::main or ancestor::article or descendant::h1)]|//*[@role='navigation']"
     f"|//a[contains(@class, 'headerlink')]|{HIDDEN}"
 )
@@ -49,8 +50,22 @@ _BLOCKS = frozenset(
     | {"h3", "h4", "h5", "h6", "header", "hr", "html", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tr", "ul"}
 )
 _KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "blockquote": "quote", "pre": "code"}
-_IN_LAYOUT = ".//p|.//div|.//table|.//h1|.//h2|.//h3|.//ul|.//ol"
+_IN_LAYOUT = ("p", "div", "table", "h1", "h2", "h3", "ul", "ol")
+_DROPPED = "semsearch-dropped"
 _MOSTLY_LINKS = 0.6
+
+
+def drop(tree: HtmlElement, path: str) -> None:
+    """Take away the elements that an XPath names, but for the root; the text behind each stays.
+
+    All at once: one by one, the text before a place is copied for each that goes there.
+    """
+    from lxml.etree import strip_elements
+
+    for element in tree.xpath(path):
+        if element.getparent() is not None:
+            element.tag = _DROPPED
+    strip_elements(tree, _DROPPED, with_tail=False)
 
 
 def _main_part(tree: HtmlElement) -> tuple[HtmlElement, bool]:
@@ -60,6 +75,11 @@ def _main_part(tree: HtmlElement) -> tuple[HtmlElement, bool]:
         if len(found) == 1 and letters(found[0].text_content()):
             return found[0], True
     return tree, False
+
+
+def _is_layout(table: Any) -> bool:
+    """Whether a table has blocks in it; no further than to the first of them is looked, for tables may be nested."""
+    return any(element is not table for element in islice(table.iter(*_IN_LAYOUT), 2))
 
 
 def letters(text: str) -> int:
@@ -79,9 +99,7 @@ class Walker:
     """
 
     def __init__(self, tree: HtmlElement) -> None:
-        for element in tree.xpath(_NO_TEXT):
-            if element.getparent() is not None:
-                element.drop_tree()
+        drop(tree, _NO_TEXT)
         root, self.marked = _main_part(tree)
         self.pieces: list[Piece] = []
         self._kinds: list[BlockKind] = []
@@ -112,7 +130,7 @@ class Walker:
             self._links += 1
         elif tag == "br":
             self._parts.append("\n" if "code" in self._kinds else " ")
-        elif tag == "table" and self._rows is None and not element.xpath(_IN_LAYOUT):
+        elif tag == "table" and self._rows is None and not _is_layout(element):
             self._flush()
             self._rows = []
         elif tag in _BLOCKS and self._rows is None and not (tag == "dd" and self._term):

@@ -20,7 +20,7 @@ from semsearch._version import __version__
 from semsearch.cli.ask import ask
 from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
-from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json
+from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.errors import SemsearchError
 
 __all__ = ["main"]
@@ -102,7 +102,7 @@ def index(sources: Sequence[str], path: str, model: str | None, fresh: bool, as_
         if as_json:
             print_json(asdict(report))
         else:
-            click.echo(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
+            say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
 
 
 @main.command()
@@ -118,7 +118,7 @@ def status(path: str, as_json: bool) -> None:
         print_json(facts)
     else:
         for key, value in facts.items():
-            click.echo(f"{key:<12} {value:,}" if isinstance(value, int) else f"{key:<12} {value}")
+            say(f"{key:<12} {value:,}" if isinstance(value, int) else f"{key:<12} {value}")
 
 
 @main.command()
@@ -130,4 +130,4 @@ def remove(sources: Sequence[str], path: str, as_json: bool) -> None:
     from semsearch.index import remove as remove_sources
 
     removed = remove_sources(sources, path)
-    click.echo(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")
+    say(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from semsearch.records import BuildReport
     from semsearch.results import Results
 
-__all__ = ["build", "index_option", "json_option", "model_option", "note", "print_json", "print_results", "progress_bar", "tell"]
+__all__ = [
+    "build",
+    "index_option",
+    "json_option",
+    "model_option",
+    "note",
+    "print_json",
+    "print_results",
+    "progress_bar",
+    "say",
+    "tell",
+]
 
 DEFAULT_INDEX = "index"
 _SHOWN_PROBLEMS = 20
@@ -36,6 +47,13 @@ def note(message: str) -> None:
     from semsearch.render import safe
 
     click.echo("semsearch: " + safe(message).replace("\n", " "), err=True)
+
+
+def say(message: str) -> None:
+    """One line on stdout, free of what could steer the terminal."""
+    from semsearch.render import safe_line
+
+    click.echo(safe_line(message))
 
 
 def tell(report: BuildReport) -> None:

@@ -26,6 +26,8 @@ __all__ = ["FastEncoder", "one_code_each"]
 logger = logging.getLogger("semsearch")
 
 _COUNTED = 512
+_CHARACTERS = 100
+"""Characters of a question that are looked at for each token that the model takes: more than any word has."""
 
 
 class FastEncoder:
@@ -72,6 +74,8 @@ class FastEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Queries:
         """Questions, with the model's query prompt. Ends beyond the model's limit are cut."""
         prompt = self.fingerprint.query_prompt
+        # What is far beyond the limit is not even cut into tokens: an encoding takes a hundred times its text.
+        texts = [text[: _CHARACTERS * self.fingerprint.max_tokens] for text in texts]
         # One by one, for a pool of threads costs more to wake than a few questions do.
         encodings = [self._tokenizer.encode(prompt + text) for text in texts]
         vectors = np.empty((len(texts), self.fingerprint.dimension), np.float32)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STEMMERS", "STOPPED", "VERSION", "Analyzer", "words"]
 
-VERSION = 1
+VERSION = 2
 """Raised when the same text gives other terms: the lexical side of an index is then built anew when it is refreshed."""
 
 STEMMERS = {
@@ -70,7 +70,9 @@ _ENGLISH = [
 tantivy and Lucene have 56.6, with the 127 of NLTK 57.0. Not ``us``, which may be ``U.S.``"""
 
 _LONGEST = 255
-"""Bytes that a term may have; what is longer is no word."""
+"""Bytes that a term has at most, less one; what is longer is no word."""
+_LONGEST_RUN = 2**16
+"""The same of a run of letters before it is cut into pairs: where no spaces stand between words, a whole phrase is one run."""
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _LETTERS = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]+"
 _WORD = rf"[{_UNSPACED}]+|\p{{Nd}}+\.\p{{Nd}}+|\b\p{{L}}#|{_LETTERS}(?:\+\+)?"
@@ -78,6 +80,10 @@ _WORD = rf"[{_UNSPACED}]+|\p{{Nd}}+\.\p{{Nd}}+|\b\p{{L}}#|{_LETTERS}(?:\+\+)?"
 _ASCII_WORD = re.compile(r"[0-9]+\.[0-9]+|\b[a-z]#|[a-z0-9]+(?:\+\+)?")
 """What `_WORD` finds in a text of ASCII in lower case, in a third of the time."""
 
+# Letters that join those before them: jamo, in all their forms, and the marks of half-width kana.
+_PIECE = re.compile(r".{1,1000}(?=\s)|.{1,1000}(?=[^\W\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc])|.{1,1000}", re.DOTALL)
+"""A stretch of text that is brought to NFKC at once, since marks in a row, which it sorts, take time by their number squared. It
+ends before white space, else before a letter that joins nothing, else, if there are only marks for 1,000 characters, anywhere."""
 _INITIAL = re.compile(r"\.\w\.")
 _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 _ACRONYM = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}")
@@ -114,7 +120,7 @@ def _plain(text: str) -> str:
     text = text.lower()
     if not text.isascii():
         # A lone half of a surrogate pair is nothing that can be found.
-        text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode("utf-8")).translate(_SPELLINGS).lower()
+        text = _composed(text.encode("utf-8", "replace").decode("utf-8")).translate(_SPELLINGS).lower()
     # Looked for first, in a tenth of the time: most texts have none of these.
     if "'s" in text or "’s" in text:
         text = _POSSESSIVE.sub("", text)
@@ -123,27 +129,31 @@ def _plain(text: str) -> str:
     return _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text) if _GROUP.search(text) else text
 
 
+def _composed(text: str) -> str:
+    """NFKC of a text, in time in proportion to its length."""
+    if len(text) <= 1000:
+        return unicodedata.normalize("NFKC", text)
+    return "".join(unicodedata.normalize("NFKC", piece) for piece in _PIECE.findall(text))
+
+
 def _pairs(run: str) -> list[str]:
     """Overlapping pairs of a run's letters, each letter with its marks; the run itself if it is one letter."""
-    letters: list[str] = []
-    for character in run:
-        if letters and unicodedata.category(character)[0] == "M":
-            letters[-1] += character
-        else:
-            letters.append(character)
+    starts = [at for at, character in enumerate(run) if not at or unicodedata.category(character)[0] != "M"]
+    letters = [run[start:end] for start, end in pairwise([*starts, len(run)])]
     return [left + right for left, right in pairwise(letters)] or [run]
 
 
 def _paired(terms: list[str]) -> list[str]:
-    """The same terms, those of scripts without spaces replaced by their pairs."""
-    return [term for run in terms for term in (_pairs(run) if _PAIRED.match(run) else (run,))]
+    """The same terms, those of scripts without spaces replaced by their pairs; what is too long for a term left out."""
+    found = [term for run in terms for term in (_pairs(run) if _PAIRED.match(run) else (run,))]
+    return [term for term in found if len(term) < _LONGEST // 4 or len(term.encode()) < _LONGEST]
 
 
 @lru_cache(maxsize=1)
 def _cutter() -> TextAnalyzer:
     import tantivy
 
-    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_WORD)).filter(tantivy.Filter.remove_long(_LONGEST)).build()
+    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_WORD)).filter(tantivy.Filter.remove_long(_LONGEST_RUN)).build()
 
 
 def words(text: str) -> list[str]:
@@ -163,13 +173,13 @@ class Analyzer:
     def __init__(self, language: str) -> None:
         import tantivy
 
-        def finished(tokenizer: tantivy.Tokenizer) -> TextAnalyzer:
-            builder = tantivy.TextAnalyzerBuilder(tokenizer).filter(tantivy.Filter.remove_long(_LONGEST))
+        def finished(tokenizer: tantivy.Tokenizer, longest: int = _LONGEST) -> TextAnalyzer:
+            builder = tantivy.TextAnalyzerBuilder(tokenizer).filter(tantivy.Filter.remove_long(longest))
             if language in STEMMERS:
                 builder = builder.filter(tantivy.Filter.stemmer(STEMMERS[language]))
             return builder.filter(tantivy.Filter.ascii_fold()).build()
 
-        self._of_text = finished(tantivy.Tokenizer.regex(_WORD))
+        self._of_text = finished(tantivy.Tokenizer.regex(_WORD), _LONGEST_RUN)
         self._of_words = finished(tantivy.Tokenizer.whitespace())
         self._of_word = finished(tantivy.Tokenizer.raw())
         self._unstopped = None

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from semsearch.lexical.analysis import Analyzer, words
@@ -27,6 +28,13 @@ FIELDS = ("title", "heading", "whole")
 """``whole`` is title, headings and text together."""
 STOPPING_SHARE = 0.25
 """The stop words of a language are left out of questions where at least this part of the passages is written in it."""
+MAX_WORDS = 1000
+"""Different words of a question that are looked up, the first ones: each costs a look into the index for every field, and more
+than a model reads of a question. The longest question of thirteen test collections has 58."""
+MAX_PHRASES = 32
+"""Phrases of a question that must be found, the first ones; the words of further ones count as words."""
+MAX_PHRASE = 1000
+"""Words that a phrase may have; no passage has more."""
 _CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 _QUOTED = re.compile(r'"([^"]+)"|[“”„]([^“”„]+)[“”]|«([^«»]+)»|»([^«»]+)«')
 
@@ -69,7 +77,8 @@ def read(text: str, languages: Mapping[str, int], analyzers: Mapping[str, Analyz
     """The words and phrases of any text.
 
     A text's words count as often as they occur; words too common to tell passages apart are left out, unless there are no
-    others. Parts in quotation marks (straight or typographic) are phrases, and their words count as words, too.
+    others. Parts in quotation marks (straight or typographic) are phrases, and their words count as words, too. Of a text that is
+    too long to be a question, the first `MAX_WORDS` different words and the first `MAX_PHRASES` phrases count.
 
     :param languages: how many passages are in each language.
     :param analyzers: of each of these languages.
@@ -83,11 +92,12 @@ def read(text: str, languages: Mapping[str, int], analyzers: Mapping[str, Analyz
     }
     found = tuple(
         Word(word, _distinct(analyzer.term(word) for analyzer in analyzers.values()), count)
-        for word, count in (telling or counts).items()
+        for word, count in islice((telling or counts).items(), MAX_WORDS)
     )
-    quoted = ("".join(groups) for groups in _QUOTED.findall(text))
-    phrases = (_distinct(tuple(analyzer.terms(part)) for analyzer in analyzers.values()) for part in quoted)
-    return Question(found, tuple(phrase for phrase in phrases if phrase and phrase[0]))
+    quoted = dict.fromkeys("".join(found.groups("")) for found in _QUOTED.finditer(text))
+    read = (_distinct(tuple(analyzer.terms(part)) for analyzer in analyzers.values()) for part in quoted)
+    phrases = (phrase for phrase in read if phrase and 0 < len(phrase[0]) <= MAX_PHRASE)
+    return Question(found, tuple(islice(phrases, MAX_PHRASES)))
 
 
 def _distinct(ways: Iterable[_Way]) -> tuple[_Way, ...]:
