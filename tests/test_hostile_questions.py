@@ -21,6 +21,7 @@ from test_render import FORBIDDEN
 import semsearch
 from semsearch import ranking, render
 from semsearch.errors import InputError
+from semsearch.index import words_for
 from semsearch.lexical import analysis, question
 from semsearch.lexical.analysis import Analyzer, words
 from semsearch.protocols import Encoder
@@ -174,7 +175,7 @@ def test_stop_words_do_not_take_the_places_of_others():
 
 def test_rarity_is_asked_only_of_what_the_model_read(index, monkeypatch):
     asked: list[int] = []
-    lexical = index._words("hybrid")
+    lexical = words_for(index._reader, "hybrid")
     rarity = type(lexical).rarity
 
     def counted(self, given_words):
@@ -189,8 +190,8 @@ def test_rarity_is_asked_only_of_what_the_model_read(index, monkeypatch):
 
 def test_weights_of_a_question_are_those_of_its_words_as_far_as_it_was_read(index):
     spans = np.asarray([(0, 3), (4, 6), (6, 7)], np.int64)
-    weights = ranking._weights("oil gases " + "sword " * 1000, spans, index._words("hybrid"))
-    oil, gases = index._words("hybrid").rarity(["oil", "gases"])
+    weights = ranking._weights("oil gases " + "sword " * 1000, spans, words_for(index._reader, "hybrid"))
+    oil, gases = words_for(index._reader, "hybrid").rarity(["oil", "gases"])
     # A word of two tokens is as rare as the whole word is.
     assert weights == pytest.approx(np.asarray([oil, gases, gases]) / (oil + 2 * gases))
 

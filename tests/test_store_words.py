@@ -134,6 +134,8 @@ def test_only_files_of_ours_are_swept(tmp_path):
     for name in [*kept, "lexical-0123456789abcdef"]:
         (folder / name).mkdir()
         (folder / name / "meta.json").write_text("{}")
+        # As tantivy leaves it where it is killed.
+        (folder / name / ".tmpA1b2C3").write_text("{")
     put(folder, {"b.md": ["oil"]})
     assert lexical_folders(folder) >= {mine, *kept[:3]}
     assert os.listdir(folder / mine) == ["notes.txt"]

@@ -15,6 +15,8 @@ __all__ = ["FACTS", "Facts", "is_lexical_file"]
 FACTS = "lexical.json"
 _LOCKS = (".tantivy-meta.lock", ".tantivy-writer.lock")
 _SEGMENT = re.compile(r"[0-9a-f]{32}(?:\.\d+)?\.(?:term|idx|pos|fast|fieldnorm|store|del|temp|store\.temp)\Z")
+_DRAFT = re.compile(r"\.tmp[0-9A-Za-z]{6}\Z")
+"""What tantivy writes before it renames it, and leaves where it is killed in between."""
 _DATA = ("meta.json", ".managed.json", FACTS)
 
 
@@ -46,5 +48,7 @@ class Facts:
 
 
 def is_lexical_file(name: str, *, locks: bool = True) -> bool:
-    """Whether a name is one of a lexical index's files; ``locks`` says whether its lock files, which hold nothing, are."""
-    return name in _DATA or _SEGMENT.match(name) is not None or (locks and name in _LOCKS)
+    """Whether a name is one of a lexical index's files; ``locks`` says whether what belongs to its writer alone is, too."""
+    if name in _DATA or _SEGMENT.match(name) is not None:
+        return True
+    return locks and (name in _LOCKS or _DRAFT.match(name) is not None)
