@@ -80,10 +80,16 @@ class Index:
         :raises IndexMissing: if there is none.
         :raises IndexCorrupt: if its files do not agree with each other.
         :raises IndexTooNew: if a later version wrote it.
-        :raises ModelMismatch: if ``encoder`` is of another model.
+        :raises ModelMismatch: if ``encoder`` is of another model, or the folder of the index's model has another one now.
         """
         reader = Reader(Path(path))
-        if encoder is not None and not encoder.fingerprint.same_vectors(reader.fingerprint):
+        if encoder is None:
+            try:
+                encoders.check_unchanged(reader.fingerprint)
+            except BaseException:
+                reader.close()
+                raise
+        elif not encoder.fingerprint.same_vectors(reader.fingerprint):
             reader.close()
             raise ModelMismatch(
                 f"the index {path} was built with {reader.fingerprint.model!r}, not {encoder.fingerprint.model!r}: "

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import semsearch
 from semsearch import articles, encoder, passages, signs
 from semsearch.encoder import export, model
 from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
@@ -282,6 +283,67 @@ def test_the_index_names_its_model_and_a_changed_one_is_refused(make_model, tmp_
     assert encoder.load(str(folder)).fingerprint.pooling == "max"
     with pytest.raises(ModelMismatch):
         encoder.load_for(before)
+
+
+def reweigh(folder):
+    """Other numbers in weights of the same shape."""
+    from safetensors.numpy import load_file, save_file
+
+    path = next(folder.rglob("*.safetensors"))
+    weights = load_file(path)
+    save_file({name: np.roll(array, 1, axis=-1) for name, array in weights.items()}, path, metadata={"format": "pt"})
+
+
+def reword(folder):
+    """Two words of the vocabulary change places."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    one, other = list(vocabulary)[-2:]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+
+
+def reprompt(folder):
+    path = folder / "config_sentence_transformers.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**settings, "prompts": {"query": "ask: ", "document": ""}}), encoding="utf-8")
+
+
+def repool(folder):
+    path = folder / "1_Pooling" / "config.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("mean", "max"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [reweigh, reword, reprompt, repool])
+def test_an_index_is_refused_while_its_folder_has_another_model(make_model, tmp_path, change, monkeypatch):
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    made, _ = make_model("tiny-swapped", seed=4)
+    folder = tmp_path / "model"
+    shutil.copytree(made, folder)
+    (tmp_path / "notes.txt").write_text("Gold was found in the river near the town, and many came to look for more of it.")
+    index = tmp_path / "index"
+    semsearch.build(tmp_path / "notes.txt", index, model=str(folder)).close()
+    with semsearch.open(index) as opened:
+        before = opened.search("gold")[0].score
+    change(folder)
+    mend = rf"the model .* has changed since the index was built: run semsearch index SOURCE\.\.\. --fresh --model {folder}$"
+    with pytest.raises(ModelMismatch, match=mend):
+        semsearch.open(index)
+    with pytest.raises(ModelMismatch, match=mend):
+        semsearch.build(tmp_path / "notes.txt", index)
+    with pytest.raises(ModelMismatch, match="add --fresh"):
+        semsearch.build(tmp_path / "notes.txt", index, model=str(folder))
+    (damage,) = semsearch.check(index).problems
+    assert damage.kind == "model"
+    shutil.rmtree(folder)
+    # It is no longer there, and what was exported of it is.
+    with semsearch.open(index) as opened:
+        assert opened.search("gold")[0].score == before
+    shutil.copytree(made, folder)
+    with semsearch.open(index) as opened:
+        assert opened.search("gold")[0].score == before
+    assert semsearch.check(index).ok
 
 
 def test_an_export_is_shared_by_copies_of_a_model_and_each_keeps_its_name(make_model, tmp_path, monkeypatch):

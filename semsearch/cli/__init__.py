@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -111,8 +112,10 @@ def index(sources: Sequence[str], path: str, model: str | None, fresh: bool, as_
 def status(path: str, as_json: bool) -> None:
     """Say what is in an index."""
     from semsearch.index import Index
+    from semsearch.store import Reader
 
-    with Index.open(path) as opened:
+    # Whatever became of its model.
+    with Index(Reader(Path(path))) as opened:
         facts = opened.status()
     if as_json:
         print_json(facts)

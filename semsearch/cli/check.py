@@ -22,7 +22,7 @@ _MENDS = {
     "vectors": "semsearch check --repair makes them anew",
     "words": "semsearch check --repair makes them anew",
     "format": "semsearch check --repair brings it up to date",
-    "model": "until the model is back, --mode lexical searches without it",
+    "model": "semsearch index SOURCE... --fresh --model NAME makes the index anew with another model",
 }
 _ANEW = "semsearch index SOURCE... --fresh makes the index anew from the articles"
 

@@ -9,9 +9,11 @@ Invariant: whichever engine computes, the vectors are those of `SentenceTransfor
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsearch.encoder.export import Export, cache_folder, ensure, opened
+from semsearch.encoder.cache import cache_folder, remember, remembered
+from semsearch.encoder.export import Export, ensure, opened
 from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
 from semsearch.errors import ModelMismatch
 from semsearch.protocols import Encoder, Fingerprint
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""
 
-__all__ = ["DEFAULT_MODEL", "cache_folder", "load", "load_for"]
+__all__ = ["DEFAULT_MODEL", "cache_folder", "check_unchanged", "load", "load_for"]
 
 
 def load(name: str = DEFAULT_MODEL) -> Encoder:
@@ -40,12 +42,30 @@ def load_for(fingerprint: Fingerprint) -> Encoder:
     :raises ModelMismatch: if the model by that name has changed since.
     :raises ModelUnavailable: if it is no longer there.
     """
+    check_unchanged(fingerprint)
     export = opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
     if export is None:
         export = ensure(_same_files(fingerprint), _agrees)
     if not export.fingerprint.same_vectors(fingerprint):
         raise _mismatch(fingerprint)
     return _encoder(replace(export, fingerprint=fingerprint), None)
+
+
+def check_unchanged(fingerprint: Fingerprint) -> None:
+    """Refuse a model's folder in which there is another model now; one that is no longer there is not looked for.
+
+    Its files are read only if any of them was touched since they were read last. The bundled model and those of the hub have
+    names that stay theirs.
+
+    :raises ModelMismatch: if weights, tokenizer, prompts, pooling or whatever else decides the vectors are others.
+    """
+    folder = Path(fingerprint.model)
+    if not folder.is_absolute() or not folder.is_dir():
+        return
+    digests = (fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
+    if remembered(folder) != digests:
+        _same_files(fingerprint)
+        remember(folder, digests)
 
 
 def _same_files(fingerprint: Fingerprint) -> ModelFiles:

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semsearch.encoder.cache import cache_folder
 from semsearch.encoder.model import ModelFiles
 from semsearch.errors import ModelUnavailable
 from semsearch.protocols import Fingerprint
@@ -32,7 +33,7 @@ from semsearch.protocols import Fingerprint
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Export", "cache_folder", "ensure", "load_reference", "opened", "quiet"]
+__all__ = ["Export", "ensure", "load_reference", "opened", "quiet"]
 
 logger = logging.getLogger("semsearch")
 
@@ -70,16 +71,6 @@ class Export:
 
 
 Agrees = Callable[[Export, "SentenceTransformer"], bool]
-
-
-def cache_folder() -> Path:
-    """Where exports are kept: ``$SEMSEARCH_CACHE``, else the platform's cache folder for this user."""
-    override = os.environ.get("SEMSEARCH_CACHE")
-    if override:
-        return Path(override)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("semsearch", appauthor=False)
 
 
 def opened(weights: str, tokenizer: str, config: str) -> Export | None:
