@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,9 @@ class Job:
         return self._status == -signal.SIGKILL
 
     def _end(self) -> None:
-        os.killpg(self.pid, signal.SIGKILL)
+        # It may end by itself just now.
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self, patience: float = PATIENCE) -> Outcome:
         """Wait for its end.
