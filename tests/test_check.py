@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from stores import edit
 
 import semsearch
-from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, ModelMismatch
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
 from semsearch.store import Reader, Writer, database
 
 QUESTIONS = ("aid", "oil gas", '"sword vaccine"', "nothing of it")
@@ -62,6 +63,14 @@ def test_without_an_index_there_is_nothing_to_check(tmp_path, home):
     (home).mkdir()
     (home / "semsearch.sqlite").write_bytes(b"")
     with pytest.raises(IndexMissing):
+        check(home)
+
+
+def test_another_programs_database_is_no_damaged_index(home):
+    home.mkdir()
+    with closing(sqlite3.connect(home / "semsearch.sqlite")) as foreign:
+        foreign.execute("CREATE TABLE meta (a)")
+    with pytest.raises(InputError, match="another program's database"):
         check(home)
 
 

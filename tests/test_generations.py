@@ -114,7 +114,14 @@ def test_threads_share_an_index_while_it_is_written_and_refreshed(notes, home):
                     return
                 seen[which[0]] += 1
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    def check() -> None:
+        while not done.is_set():
+            report = semsearch.check(home, encoder=FakeEncoder())
+            if not report.ok:
+                wrong.append(report)
+                return
+
+    threads = [*(threading.Thread(target=ask) for _ in range(4)), threading.Thread(target=check)]
     for thread in threads:
         thread.start()
     for turn in range(12):

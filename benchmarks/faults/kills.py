@@ -55,7 +55,8 @@ def _judge(
         trials.wrong(trial, error, folder)
         return
     trials.counts[f"{name}: {judgment.state}"] += 1
-    if judgment.state == "before" and encoded:
+    # A check encodes some passages to compare them: what it had encoded anew cannot be told from these.
+    if judgment.state == "before" and encoded and scenario.do != "check":
         trials.counts[f"{name}: encoded"] += encoded
         saved = min(encoded, scenario.needed - judgment.encoded)
         trials.counts[f"{name}: saved"] += saved

@@ -116,7 +116,8 @@ def judge(launcher: Launcher, scenario: Scenario, folder: Path) -> Judgment:
         raise Unwanted(f"the next repair mends it not: {again.result['problems'][:3]}")
     if again.encoded > scenario.needed:
         raise Unwanted(f"the next run encoded {again.encoded} passages, and {scenario.needed} were needed from the start")
-    if again.encoded and state == "after":
+    # A check encodes some passages to compare them.
+    if again.encoded and state == "after" and scenario.do != "check":
         raise Unwanted(f"the next run encoded {again.encoded} passages of an index that had all")
     reached = ask(launcher, folder, scenario.encoder, scenario.questions)
     if not alike(scenario.after, reached):

@@ -20,7 +20,7 @@ from typing import Any
 
 import apsw
 
-from semsearch.errors import IndexCorrupt, IndexLocked, IndexTooNew, InputError
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
 from semsearch.store.files import DATABASE
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "connect_to_read",
     "connect_to_write",
     "damaged",
+    "missing",
     "names_listed",
     "one",
     "outdated",
@@ -118,6 +119,11 @@ def damaged(folder: Path, reason: str) -> IndexCorrupt:
     return IndexCorrupt(
         f"the index {folder} is damaged ({reason}): make it anew with semsearch index SOURCE... --fresh --index {folder}"
     )
+
+
+def missing(folder: Path) -> IndexMissing:
+    """The error of a folder without an index."""
+    return IndexMissing(f"no index in {folder}: make one with semsearch index SOURCE --index {folder}")
 
 
 def outdated(folder: Path) -> IndexCorrupt:

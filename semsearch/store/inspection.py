@@ -20,12 +20,12 @@ import apsw
 import numpy as np
 
 from semsearch import passages
-from semsearch.errors import IndexCorrupt, IndexMissing
+from semsearch.errors import IndexCorrupt, InputError
 from semsearch.lexical import Lexical
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Damage
 from semsearch.store import words
-from semsearch.store.database import FORMAT, connect_to_read, names_listed, one, read_meta, torn_pages, translated
+from semsearch.store.database import FORMAT, connect_to_read, missing, names_listed, one, read_meta, torn_pages, translated
 from semsearch.store.files import DATABASE, PENDING, leftovers
 from semsearch.store.pending import pending_segments
 from semsearch.store.segments import HeldSegment, listed
@@ -76,6 +76,7 @@ class Inspection:
     counts: dict[str, int] = field(default_factory=dict)
     leftovers: list[str] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
+    generation: int = 0
     unreadable: bool = False
     outdated: bool = False
     segments: set[str] = field(default_factory=set)
@@ -93,18 +94,32 @@ def inspect(folder: Path) -> Inspection:
     :raises IndexTooNew: if a later semsearch wrote it.
     :raises InputError: if it is another program's, or cannot be read.
     """
+    while True:
+        found = Inspection()
+        _inspect(folder, found)
+        if not found.problems or found.unreadable or _generation(folder) == found.generation:
+            return found
+        # A writer took away what was looked at.
+
+
+def _generation(folder: Path) -> int:
+    with translated(folder), closing(connect_to_read(folder)) as database:
+        return int(read_meta(database, folder).get("generation", 0))
+
+
+def _inspect(folder: Path, found: Inspection) -> None:
     if not (folder / DATABASE).is_file():
-        raise IndexMissing(f"no index in {folder}: make one with semsearch index SOURCE --index {folder}")
-    found = Inspection()
+        raise missing(folder)
     try:
         with translated(folder), closing(connect_to_read(folder)) as database:
             meta = read_meta(database, folder)
             if not meta:
-                raise IndexMissing(f"no index in {folder}: make one with semsearch index SOURCE --index {folder}")
+                raise missing(folder)
+            found.generation = int(meta["generation"])
             if int(meta["format"]) < FORMAT:
                 found.outdated = True
                 found.add("format", DATABASE, f"it is of format {meta['format']}, this semsearch reads {FORMAT}")
-                return found
+                return
             _database(database, folder, found)
             if not found.unreadable:
                 found.fingerprint = Fingerprint(**json.loads(meta["fingerprint"]))
@@ -115,11 +130,12 @@ def inspect(folder: Path) -> Inspection:
                 kept = names_listed(database) | pending_segments(folder)
                 found.leftovers = sorted(path.name for path in leftovers(folder, kept))
                 found.leftovers += [PENDING] if (folder / PENDING).exists() else []
+    except InputError:
+        raise
     except (IndexCorrupt, TypeError, KeyError, ValueError) as error:
         found.unreadable = True
         if not found.problems:
             found.add("database", DATABASE, str(error).partition(": make it anew")[0])
-    return found
 
 
 def _database(database: apsw.Connection, folder: Path, found: Inspection) -> None:

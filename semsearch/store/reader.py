@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from semsearch.errors import IndexCorrupt, IndexMissing, InputError
+from semsearch.errors import IndexCorrupt, InputError
 from semsearch.protocols import Fingerprint
 from semsearch.records import Context, Passage
 from semsearch.store import filtering, segments, words
@@ -21,6 +21,7 @@ from semsearch.store.database import (
     closed,
     connect_to_read,
     damaged,
+    missing,
     one,
     outdated,
     read_meta,
@@ -92,7 +93,7 @@ class Reader:
         self._lexical: Lexical | None = None
         self._allowed: dict[Filter, Allowed] = {}
         if not (folder / DATABASE).is_file():
-            raise _missing(folder)
+            raise missing(folder)
         with translated(folder):
             while not self._open():
                 pass
@@ -104,7 +105,7 @@ class Reader:
         try:
             self.meta = read_meta(self._database, self.folder)
             if not self.meta:
-                raise _missing(self.folder)
+                raise missing(self.folder)
             if int(self.meta["format"]) < FORMAT:
                 raise outdated(self.folder)
             self.fingerprint = _fingerprint(self.meta, self.folder)
@@ -308,10 +309,6 @@ class Reader:
         self, row: int, number: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any
     ) -> PassageRow:
         return PassageRow(row, number, passage_of(*passage), source + record, self._real(path), title, json.loads(metadata))
-
-
-def _missing(folder: Path) -> IndexMissing:
-    return IndexMissing(f"no index in {folder}: make one with semsearch index SOURCE --index {folder}")
 
 
 def _fingerprint(meta: dict[str, str], folder: Path) -> Fingerprint:
