@@ -178,9 +178,11 @@ def _repair(folder: Path, found: Inspection, model: _Model, progress: Progress |
             encoded = builder.encode(writer, encoder, progress, whole=writer.meta.get("passages", "").endswith(" whole"))
             builder.set_canaries(writer, encoder)
             done += [f"encoded {encoded:,} passages anew"] if encoded else []
+        else:
+            writer.forget_spent()
         writer.commit(fingerprint, __version__)
     finally:
         writer.close()
-    if found.leftovers:
+    if set(found.leftovers) - set(inspect(folder).leftovers):
         done.append("removed what unfinished runs left")
     return done

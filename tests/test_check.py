@@ -264,6 +264,26 @@ def test_leftovers_are_no_damage_and_repair_removes_them(notes, built):
     assert check(built).leftovers == ()
 
 
+def test_what_an_interrupted_build_has_encoded_outlives_a_repair(notes, built):
+    class Interrupted(FakeEncoder):
+        def encode_passages(self, passages):
+            yield next(super().encode_passages(passages))
+            raise KeyboardInterrupt
+
+    for number in range(4):
+        write(notes, f"new{number}.md", f"gas {'aid ' * number}")
+    with pytest.raises(KeyboardInterrupt):
+        build(notes, built, Interrupted())
+    assert check(built, repair=True).leftovers == ("pending.sqlite",)
+    shutil.copy(built / "pending.sqlite", built.parent)
+    report, encoded = build(notes, built)
+    assert (report.added, len(encoded)) == (4, 2)
+    # As it is where a process is killed between its commit and its last word.
+    shutil.copy(built.parent / "pending.sqlite", built)
+    report = check(built, repair=True)
+    assert (report.ok, report.leftovers, report.repaired) == (True, (), ("removed what unfinished runs left",))
+
+
 def test_a_repair_meets_a_writer(built):
     for path in built.glob("segment-*.faiss"):
         path.unlink()

@@ -251,6 +251,21 @@ def test_the_slow_way_shortens_a_long_context_too(make_model):
     assert float(vectors[0] @ vectors[1]) < 0.999
 
 
+@pytest.mark.model
+def test_a_passage_has_the_same_vector_and_codes_whatever_its_company(bundled, root):
+    if not bundled.engine.startswith("openvino"):
+        pytest.skip(f"{bundled.engine} rounds otherwise in other batches")
+    text = (root / "README.md").read_text(encoding="utf-8")
+    texts = [
+        passage(text[start : start + 30 + 37 * (number % 29)], "A title.") for number, start in enumerate(range(0, 9000, 180))
+    ]
+    together = encode(bundled, texts)
+    for number in range(0, len(texts), 3):
+        alone = encode(bundled, [texts[number]])
+        assert np.array_equal(alone[0][0], together[0][number])
+        assert np.array_equal(alone[1][0], together[1][number])
+
+
 def test_the_engine_for_accelerators_gives_the_same_vectors(make_model):
     folder, _ = make_model("tiny-torch")
     used = encoder.load(str(folder))

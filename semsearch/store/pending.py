@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 import numpy as np
@@ -27,7 +27,7 @@ from semsearch.store.segments import Codes, listed
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["Kept", "Pending", "pending_segments"]
+__all__ = ["Kept", "Pending", "pending_segments", "pending_texts"]
 
 _SCHEMA = """
 CREATE TABLE meta (vectors TEXT NOT NULL);
@@ -155,18 +155,27 @@ class Pending:
             remove_database(self.folder, PENDING)
 
 
+def pending_texts(folder: Path) -> set[bytes]:
+    """Hashes of the texts that an unfinished build has encoded; none where there was none, or what it says cannot be read."""
+    return {embedding for (embedding,) in _asked(folder, "SELECT hash FROM texts UNION SELECT hash FROM places")}
+
+
 def pending_segments(folder: Path) -> set[str]:
     """Names of segments that an unfinished build has written; none where there was none, or what it says cannot be read."""
+    return {name for (name,) in _asked(folder, "SELECT name FROM segments")}
+
+
+def _asked(folder: Path, statement: str) -> list[Any]:
     if not (folder / PENDING).is_file():
-        return set()
+        return []
     try:
         database = _connect(folder)
         try:
-            return {name for (name,) in database.execute("SELECT name FROM segments")}
+            return list(database.execute(statement))
         finally:
             database.close()
     except apsw.Error:
-        return set()
+        return []
 
 
 def _connect(folder: Path) -> apsw.Connection:

@@ -29,8 +29,8 @@ from semsearch.store.database import (
     read_meta,
     translated,
 )
-from semsearch.store.files import DATABASE, LOCK, is_ours, remove_database, sweep, sync_folder, writing
-from semsearch.store.pending import Kept, Pending, pending_segments
+from semsearch.store.files import DATABASE, LOCK, PENDING, is_ours, remove_database, sweep, sync_folder, writing
+from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
 from semsearch.store.segments import Codes
 from semsearch.store.tables import FileRow, file_rows, sentence_bytes, sentence_spans
 
@@ -319,6 +319,14 @@ class Writer:
             self._database.execute("DELETE FROM canaries")
             rows = ((text, np.asarray(vector, "<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True))
             self._database.executemany("INSERT INTO canaries VALUES (?, ?)", rows)
+
+    def forget_spent(self) -> None:
+        """Remove what an interrupted build has left, if all that it encoded is in the index by now."""
+        with translated(self.folder):
+            known = {embedding for (embedding,) in self._database.execute("SELECT hash FROM embeddings")}
+        if pending_texts(self.folder) <= known:
+            with writing(self.folder):
+                remove_database(self.folder, PENDING)
 
     def forget_segments(self, names: Iterable[str]) -> None:
         """Give up segments, and vectors that are in none; their texts are to be encoded again."""
