@@ -255,7 +255,7 @@ def test_ctrl_c_leaves_the_index_as_it_was(folder, monkeypatch, fake):
     monkeypatch.setattr(fake, "encode_passages", interrupted)
     result = run("index", "articles")
     assert result.exit_code == 130
-    assert result.stderr == "semsearch: interrupted: the index is as it was\n"
+    assert result.stderr == "semsearch: interrupted: the index is as it was; what was encoded is kept for the next run\n"
     assert json.loads(run("status", "--json").stdout)["generation"] == 1
     assert json.loads(run("status", "--json").stdout)["articles"] == 2
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import contents
 
 import semsearch
 from semsearch import articles
@@ -177,3 +179,23 @@ def test_questions_on_one_article_as_it_was_published(data_folder: Path, tmp_pat
         pytest.skip("the article as published is not beside the collections of SEMSEARCH_DATA")
     with semsearch.build(published, tmp_path / "index", encoder=bundled) as index:
         assert words in index.search(question, k=1)[0].text
+
+
+def test_a_refresh_ends_where_a_fresh_build_does_to_the_last_bit(root: Path, bundled, tmp_path: Path):
+    folder = tmp_path / "seeds"
+    shutil.copytree(root / "seeds", folder)
+    semsearch.build(folder, tmp_path / "grown", encoder=bundled).close()
+    first, second, third, *_ = sorted(folder.glob("*.md"))
+    text = first.read_text(encoding="utf-8")
+    first.write_text(text + "\n\nA word of ours at the end, which nobody had expected.\n", encoding="utf-8")
+    (folder / "sub").mkdir()
+    second.rename(folder / "sub" / "moved.md")
+    third.unlink()
+    with semsearch.build(folder, tmp_path / "grown", encoder=bundled) as grown:
+        assert grown.report is not None
+        assert grown.report.encoded == 1
+    semsearch.build(folder, tmp_path / "fresh", encoder=bundled).close()
+    before, after = contents(tmp_path / "fresh"), contents(tmp_path / "grown")
+    if bundled.engine.startswith("openvino"):
+        assert after == before
+    assert [item[0] for item in after] == [item[0] for item in before]

@@ -47,7 +47,7 @@ class _Reporting(click.Group):
         except SemsearchError as error:
             _fail(str(error))
         except KeyboardInterrupt:
-            note("interrupted: the index is as it was")
+            note("interrupted: the index is as it was; what was encoded is kept for the next run")
             sys.exit(130)
         except BrokenPipeError:
             # The reader has gone (head); nothing is left to say.
