@@ -193,7 +193,7 @@ def derived(home: Path) -> list[Path]:
     )
 
 
-@settings(derandomize=True, max_examples=60, deadline=None, database=None)
+@settings(derandomize=True, max_examples=40, deadline=None, database=None)
 @given(data=st.data())
 def test_any_flipped_byte_is_told_refused_and_mended(tmp_path_factory, data):
     """In derived files, where it can be mended, and in the database, where it can be told."""

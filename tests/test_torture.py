@@ -67,9 +67,9 @@ def test_a_fault_at_a_file_operation_leaves_one_of_two_states(launcher, small_re
 
 def test_damage_is_seen_and_answers_are_right_or_refused(launcher, trials, tmp_path):
     expected = corruption.make_index(launcher, tmp_path / "template", 12)
-    corruption.corrupt(launcher, tmp_path / "template", expected, trials, tmp_path, SEED, 40)
+    corruption.corrupt(launcher, tmp_path / "template", expected, trials, tmp_path, SEED, 24)
     assert trials.unwanted == []
-    assert trials.counts["detected"] == trials.counts["trials"] == 40
+    assert trials.counts["detected"] == trials.counts["trials"] == 24
     assert trials.counts["wrong"] == trials.counts["crashes"] == 0
 
 

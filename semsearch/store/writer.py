@@ -437,7 +437,9 @@ def _prepare(folder: Path, fresh: bool) -> None:
         raise InputError(f"the name {os.fsencode(folder)!r} is not UTF-8: give another folder with --index") from error
     try:
         with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                sync_folder(folder.resolve().parent)
             others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{folder} is a file: give a folder for the index") from error
