@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,11 +28,15 @@ __all__ = [
     "APPLICATION_ID",
     "FORMAT",
     "SCHEMA",
+    "Unlocked",
+    "check_schema",
     "closed",
     "connect",
     "connect_to_read",
     "connect_to_write",
+    "connect_watched",
     "damaged",
+    "is_there",
     "missing",
     "names_listed",
     "one",
@@ -53,30 +58,30 @@ _CACHE = 64_000
 """Kilobytes of pages that a writer keeps: the keys are hashes, which go everywhere."""
 
 SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, source TEXT NOT NULL, sha256 BLOB NOT NULL, problems TEXT NOT NULL
-);
+) STRICT;
 CREATE TABLE articles (
     id INTEGER PRIMARY KEY, file INTEGER NOT NULL REFERENCES files, record TEXT NOT NULL, title TEXT NOT NULL,
     metadata TEXT NOT NULL
-);
+) STRICT;
 CREATE INDEX articles_by_file ON articles (file);
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles, text TEXT NOT NULL, headings TEXT NOT NULL,
     paragraph INTEGER NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
     sentences BLOB NOT NULL, embedding BLOB NOT NULL, language TEXT NOT NULL DEFAULT ''
-);
+) STRICT;
 CREATE INDEX passages_by_article ON passages (article);
 CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);
-CREATE TABLE embeddings (hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE embeddings (hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
 CREATE TABLE segments (
     name TEXT PRIMARY KEY, first_row INTEGER NOT NULL UNIQUE, n_rows INTEGER NOT NULL, live INTEGER NOT NULL,
     files TEXT NOT NULL
-);
-CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL);
-CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL);
-CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
+) STRICT;
+CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL) STRICT;
+CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL) STRICT;
+CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 _CHECKSUM_ERRORS = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
@@ -135,20 +140,67 @@ def outdated(folder: Path) -> IndexCorrupt:
 
 
 def connect_to_read(folder: Path) -> apsw.Connection:
-    """A connection that sees one generation for as long as it is open."""
+    """A connection that sees one generation for as long as it is open; not for long, where it cannot lock (`connect_watched`)."""
+    return connect_watched(folder)[0]
+
+
+def connect_watched(folder: Path) -> tuple[apsw.Connection, Unlocked | None]:
+    """The same, and what tells whether a generation was overwritten; None where SQLite's locks see to it that none is."""
     path = folder.resolve() / DATABASE
     try:
         # Who may write lets SQLite tidy up its log when the last one closes; nothing else is ever written.
         mode = "rw" if os.access(folder, os.W_OK) and os.access(path, os.W_OK) else "ro"
-        return _pinned(path, f"mode={mode}")
+        return _pinned(path, f"mode={mode}"), None
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError) as error:
         log = folder / f"{DATABASE}-wal"
         if os.access(folder, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         if isinstance(error, apsw.IOError) and error.extendedresult in _CHECKSUM_ERRORS:
             raise
-        # A folder that cannot be written has no place for the files that readers and writers share: no one can write.
-        return _pinned(path, "immutable=1")
+        # A folder that cannot be written has no place for the files that readers and writers share.
+        watched = Unlocked(path)
+        return _pinned(path, "immutable=1"), watched
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a folder has the database of an index.
+
+    :raises InputError: if it cannot be looked into, or its name can be none.
+    """
+    try:
+        return stat.S_ISREG((folder / DATABASE).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"the index {str(folder)!r} cannot be used ({reason}): check its name and permissions") from error
+
+
+class Unlocked:
+    """A database that this process can only read without any lock, for the folder is not its own to write to.
+
+    Where its owner writes, SQLite does not notice, and would give pages of two states as one: whoever reads asks `check`
+    afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._state()
+
+    def check(self, folder: Path) -> None:
+        """Refuse what was read, if the database was written to since it was opened.
+
+        :raises InputError: if it was.
+        """
+        if self._state() != self._seen:
+            raise InputError(f"the index {folder} was changed by its owner meanwhile: open it again")
+
+    def _state(self) -> tuple[int, ...]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return ()
+        return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _pinned(path: Path, how: str) -> apsw.Connection:
@@ -200,6 +252,8 @@ def connect(path: Path, how: str) -> apsw.Connection:
 def _checksum_vfs() -> str:
     """The name under which SQLite's checksum VFS is known to this process.
 
+    Once it is loaded, it is also what others who use apsw in this process get where they name none.
+
     :raises InputError: if apsw was installed without it.
     """
     from apsw import sqlite_extra
@@ -245,9 +299,17 @@ def read_meta(database: apsw.Connection, folder: Path) -> dict[str, str]:
     if version == FORMAT:
         if database.reserve_bytes("main") != CHECKSUM_BYTES or str(one(database, "PRAGMA checksum_verification")) != "1":
             raise damaged(folder, "its pages have no checksums")
-        if _statements(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")) != _expected():
-            raise damaged(folder, "its tables are not ours")
+        check_schema(database, folder)
     return meta
+
+
+def check_schema(database: apsw.Connection, folder: Path) -> None:
+    """Refuse a database that has other tables than ours, or more than these.
+
+    :raises IndexCorrupt: if it has.
+    """
+    if _statements(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")) != _expected():
+        raise damaged(folder, "its tables are not ours")
 
 
 @cache
@@ -256,8 +318,8 @@ def _expected() -> frozenset[str]:
 
 
 def _statements(given: Any) -> frozenset[str]:
-    """Statements whatever their spacing."""
-    spaced = (re.sub(r"\s*([(),])\s*", r"\1", " ".join(statement.split())) for statement in given)
+    """Statements whatever their spacing, and the quotation marks that SQLite gives a table that was renamed."""
+    spaced = (re.sub(r"\s*([(),])\s*", r"\1", " ".join(statement.replace('"', " ").split())) for statement in given)
     return frozenset(statement for statement in spaced if statement)
 
 
@@ -265,15 +327,23 @@ def torn_pages(database: apsw.Connection, path: Path) -> Iterator[int]:
     """Pages of a database's file, counted from 1, that are not what was written, those among them that nothing uses."""
     size = int(one(database, "PRAGMA page_size"))
     cursor = database.cursor()
-    with path.open("rb") as file:
-        number = 0
-        while page := file.read(size):
-            number += 1
+    # By SQLite: were the file opened and closed by others in this process, all its locks on it would be gone.
+    file = apsw.VFSFile(_plain_vfs(), str(path), [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0])
+    try:
+        length = file.xFileSize()
+        for place in range(0, length, size):
             # The lock's page, at a gigabyte, is never written.
-            if (number - 1) * size == 2**30:
+            if place == 2**30:
                 continue
-            if len(page) < size or not cursor.execute("SELECT verify_checksum(?)", (page,)).fetchone()[0]:
-                yield number
+            page = file.xRead(size, place) if place + size <= length else b""
+            if not page or not cursor.execute("SELECT verify_checksum(?)", (page,)).fetchone()[0]:
+                yield place // size + 1
+    finally:
+        file.xClose()
+
+
+def _plain_vfs() -> str:
+    return next(str(name) for name in apsw.vfs_names() if name != _checksum_vfs())
 
 
 def names_listed(database: apsw.Connection) -> set[str]:

@@ -8,7 +8,6 @@ Deliberately not here: the model and the articles (`semsearch.checking`), and me
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,11 +24,21 @@ from semsearch.lexical import Lexical
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Damage
 from semsearch.store import words
-from semsearch.store.database import FORMAT, connect_to_read, missing, names_listed, one, read_meta, torn_pages, translated
+from semsearch.store.database import (
+    FORMAT,
+    connect_to_read,
+    is_there,
+    missing,
+    names_listed,
+    one,
+    read_meta,
+    torn_pages,
+    translated,
+)
 from semsearch.store.files import DATABASE, PENDING, leftovers
 from semsearch.store.pending import pending_segments
 from semsearch.store.segments import HeldSegment, listed
-from semsearch.store.tables import PASSAGE, embedding_hash, passage, sentence_spans
+from semsearch.store.tables import PASSAGE, embedding_hash, fingerprint_of, metadata_of, passage, sentence_spans
 from semsearch.vectors import Segment
 
 __all__ = ["Inspection", "inspect"]
@@ -108,7 +117,7 @@ def _generation(folder: Path) -> int:
 
 
 def _inspect(folder: Path, found: Inspection) -> None:
-    if not (folder / DATABASE).is_file():
+    if not is_there(folder):
         raise missing(folder)
     try:
         with translated(folder), closing(connect_to_read(folder)) as database:
@@ -122,7 +131,7 @@ def _inspect(folder: Path, found: Inspection) -> None:
                 return
             _database(database, folder, found)
             if not found.unreadable:
-                found.fingerprint = Fingerprint(**json.loads(meta["fingerprint"]))
+                found.fingerprint = fingerprint_of(meta, folder)
                 _passages(database, found)
                 _segments(database, folder, found)
                 _words(database, folder, found)
@@ -172,7 +181,7 @@ def _passages(database: apsw.Connection, found: Inspection) -> None:
     for source, embedding, title, metadata, *columns in database.execute(statement):
         found.counts["passages"] += 1
         try:
-            json.loads(metadata)
+            metadata_of(metadata)
             item = passage(*columns)
             text = PassageText(passages.context(title, item.headings), item.text, item.sentences)
             if embedding_hash(text) != embedding:

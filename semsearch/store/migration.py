@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from semsearch import signs
 from semsearch.store import words
-from semsearch.store.database import CHECKSUM_BYTES, read_meta, reserve_checksums
+from semsearch.store.database import CHECKSUM_BYTES, SCHEMA, read_meta, reserve_checksums
 from semsearch.store.files import is_segment
 from semsearch.store.segments import Codes, write_segment
+from semsearch.store.tables import fingerprint_of
 
 __all__ = ["reserve", "run"]
 
@@ -36,7 +37,6 @@ DELETE FROM embeddings;
 DELETE FROM segments;
 """
 _FROM_2 = """
-CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 DELETE FROM lexical;
 DELETE FROM lexical_rows;
 """
@@ -67,11 +67,29 @@ def run(database: apsw.Connection, folder: Path, version: int) -> None:
         database.execute(_FROM_1)
         words.add_languages(database)
     database.execute(_FROM_2)
-    _write_segments_again(database, folder, int(json.loads(_meta(database, "fingerprint"))["dimension"]))
+    _make_strict(database)
+    _write_segments_again(
+        database, folder, fingerprint_of(dict(database.execute("SELECT key, value FROM meta")), folder).dimension
+    )
 
 
-def _meta(database: apsw.Connection, key: str) -> str:
-    return str(database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+def _make_strict(database: apsw.Connection) -> None:
+    """The tables of earlier formats as this one has them: SQLite sees to it that each value is of its column's type."""
+    known = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    indexes = []
+    for statement in filter(None, map(str.strip, SCHEMA.split(";"))):
+        name = statement.split()[2]
+        if statement.startswith("CREATE INDEX"):
+            indexes.append(statement)
+        elif name not in known:
+            database.execute(statement)
+        else:
+            database.execute(statement.replace(f"CREATE TABLE {name} ", f"CREATE TABLE new_{name} ", 1))
+            database.execute(f"INSERT INTO new_{name} SELECT * FROM {name}")
+            database.execute(f"DROP TABLE {name}")
+            database.execute(f"ALTER TABLE new_{name} RENAME TO {name}")
+    for statement in indexes:
+        database.execute(statement)
 
 
 def _write_segments_again(database: apsw.Connection, folder: Path, dimension: int) -> None:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.protocols import Fingerprint
 from semsearch.records import Context, Passage
 from semsearch.store import filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
     closed,
     connect_to_read,
+    connect_watched,
     damaged,
+    is_there,
     missing,
     one,
     outdated,
     read_meta,
     translated,
 )
-from semsearch.store.files import DATABASE, size_of
+from semsearch.store.files import size_of
 from semsearch.store.filtering import Allowed
-from semsearch.store.tables import PASSAGE, FileRow, file_rows
+from semsearch.store.tables import PASSAGE, FileRow, file_rows, fingerprint_of, metadata_of
 from semsearch.store.tables import passage as passage_of
 from semsearch.vectors import Segment, take
 
@@ -83,8 +84,6 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # The working directory may change while the index is open.
-        self.home = folder.resolve()
         self.meta: dict[str, str] = {}
         self._process = os.getpid()
         self._lock = threading.RLock()
@@ -92,15 +91,17 @@ class Reader:
         self._segments: list[Segment] | None = None
         self._lexical: Lexical | None = None
         self._allowed: dict[Filter, Allowed] = {}
-        if not (folder / DATABASE).is_file():
+        if not is_there(folder):
             raise missing(folder)
+        # The working directory may change while the index is open.
+        self.home = folder.resolve()
         with translated(folder):
             while not self._open():
                 pass
 
     def _open(self) -> bool:
         """Open the database, take hold of the files; False if a writer took them away in between, for the next generation's."""
-        self._database = connect_to_read(self.home)
+        self._database, self._unlocked = connect_watched(self.home)
         held: list[segments.HeldSegment] = []
         try:
             self.meta = read_meta(self._database, self.folder)
@@ -108,7 +109,7 @@ class Reader:
                 raise missing(self.folder)
             if int(self.meta["format"]) < FORMAT:
                 raise outdated(self.folder)
-            self.fingerprint = _fingerprint(self.meta, self.folder)
+            self.fingerprint = fingerprint_of(self.meta, self.folder)
             # All now, for they may be gone later; what is held stays.
             held = segments.hold(self._database, self.home)
             self._held_words = words.hold(self._database, self.home)
@@ -140,13 +141,21 @@ class Reader:
             self._held_words.close()
             self._database.close()
 
-    def _ready(self) -> None:
+    def ready(self) -> None:
         """Refuse what was closed.
 
         :raises InputError: if the reader was closed.
         """
         if self._closed:
             raise closed(self.folder)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, translated(self.folder):
+            self.ready()
+            yield
+            if self._unlocked is not None:
+                self._unlocked.check(self.folder)
 
     def check_process(self) -> None:
         """Refuse a process that was forked off: neither SQLite nor the engines of the model outlive it.
@@ -165,8 +174,7 @@ class Reader:
         :raises InputError: if the reader was closed.
         """
         self.check_process()
-        with self._lock, translated(self.folder):
-            self._ready()
+        with self._reading():
             if self._segments is None:
                 self._segments = [held.open(self._database, self.fingerprint.dimension) for held in self._held_segments]
                 for held in self._held_segments:
@@ -181,7 +189,7 @@ class Reader:
         """
         self.check_process()
         with self._lock:
-            self._ready()
+            self.ready()
             if self._lexical is None:
                 self._lexical = self._held_words.open()
                 self._held_words.close()
@@ -190,14 +198,14 @@ class Reader:
     def counts(self) -> dict[str, int]:
         """How many ``files``, ``articles``, ``passages`` there are, and the ``bytes`` on disk."""
         self.check_process()
-        with self._lock, translated(self.folder):
+        with self._reading():
             tables = ("files", "articles", "passages")
             counted = {table: int(one(self._database, f"SELECT count(*) FROM {table}")) for table in tables}
         return {**counted, "bytes": sum(map(size_of, self.home.iterdir()))}
 
     def n_articles(self) -> int:
         """How many articles there are."""
-        with self._lock, translated(self.folder):
+        with self._reading():
             return int(one(self._database, "SELECT count(*) FROM articles"))
 
     def allowed(self, wanted: Filter) -> Allowed:
@@ -206,8 +214,7 @@ class Reader:
         :raises InputError: if the reader was closed.
         """
         self.check_process()
-        with self._lock, translated(self.folder):
-            self._ready()
+        with self._reading():
             found = self._allowed.pop(wanted, None) or filtering.find(self._database, wanted)
             # The one used last stands last.
             self._allowed[wanted] = found
@@ -222,7 +229,7 @@ class Reader:
         :param allowed: what a filter leaves: passages of other articles do not come back. None for all.
         """
         self.check_process()
-        with self._lock, translated(self.folder):
+        with self._reading():
             given: list[Any] = [json.dumps(list(rows)), limit]
             if allowed is not None:
                 given.insert(1, json.dumps(filtering.among(self._database, rows, allowed.articles)))
@@ -238,7 +245,7 @@ class Reader:
         :param passage: its ``id``.
         """
         self.check_process()
-        with self._lock, translated(self.folder):
+        with self._reading():
             execute = self._database.execute
             found = execute(f"SELECT article, {PASSAGE} FROM passages WHERE id = ?", (passage,)).fetchone()
             if found is None:
@@ -253,13 +260,13 @@ class Reader:
     def files(self) -> list[FileRow]:
         """All files that were indexed, by source; their paths are absolute."""
         self.check_process()
-        with self._lock, translated(self.folder):
+        with self._reading():
             found = [file._replace(path=self._real(file.path)) for file in file_rows(self._database)]
         return sorted(found, key=lambda file: (file.source, file.path))
 
     def passages_of(self, file: int) -> list[tuple[str, Passage]]:
         """The passages of a file, in order, each with the record that it is from: "" or ``#LINE``."""
-        with self._lock, translated(self.folder):
+        with self._reading():
             statement = (
                 f"SELECT a.record, {PASSAGE} FROM articles a JOIN passages p ON p.article = a.id WHERE a.file = ? ORDER BY p.id"
             )
@@ -268,7 +275,7 @@ class Reader:
     def file_of(self, passage: int) -> tuple[FileRow, str]:
         """The file that a passage is from, by its ``id``, and the record in it."""
         self.check_process()
-        with self._lock, translated(self.folder):
+        with self._reading():
             row = self._database.execute(
                 "SELECT f.id, f.path, f.source, f.sha256, a.record FROM passages p JOIN articles a ON a.id = p.article"
                 " JOIN files f ON f.id = a.file WHERE p.id = ?",
@@ -281,7 +288,7 @@ class Reader:
 
     def canaries(self) -> tuple[list[str], Matrix]:
         """The texts whose vectors are kept to know the model by, and what it made of them as questions: float32 (n, d)."""
-        with self._lock, translated(self.folder):
+        with self._reading():
             rows = self._database.execute("SELECT text, vector FROM canaries ORDER BY text").fetchall()
         if any(len(vector) != 4 * self.fingerprint.dimension for _, vector in rows):
             raise damaged(self.folder, "the vectors that tell the model are not those of its dimension")
@@ -290,7 +297,7 @@ class Reader:
 
     def sample(self, n: int) -> tuple[list[PassageRow], Matrix]:
         """Some passages from all over the index, the same at each call, and their vectors: float32 (len, d)."""
-        with self._lock, translated(self.folder):
+        with self._reading():
             count = int(one(self._database, "SELECT count(*) FROM embeddings"))
             statement = "SELECT row FROM embeddings ORDER BY row LIMIT 1 OFFSET ?"
             places = [place * count // min(n, count) for place in range(min(n, count))]
@@ -308,11 +315,4 @@ class Reader:
     def _passage_row(
         self, row: int, number: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any
     ) -> PassageRow:
-        return PassageRow(row, number, passage_of(*passage), source + record, self._real(path), title, json.loads(metadata))
-
-
-def _fingerprint(meta: dict[str, str], folder: Path) -> Fingerprint:
-    try:
-        return Fingerprint(**json.loads(meta["fingerprint"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(folder, "its model is not noted") from error
+        return PassageRow(row, number, passage_of(*passage), source + record, self._real(path), title, metadata_of(metadata))

@@ -25,6 +25,7 @@ __all__ = ["SEGMENT_ROWS", "SMALL_SEGMENTS", "Codes", "HeldSegment", "drop_unuse
 
 SEGMENT_ROWS = 16_384
 """Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 130 tokens a passage about 95 MB."""
+_MOST_ROWS = 2**48
 SMALL_SEGMENTS = 8
 """More segments than this that are less than half full are merged, so that a search never visits many files."""
 
@@ -40,6 +41,8 @@ class HeldSegment:
     """A segment's files, held whatever a writer removes, and opened when first asked for."""
 
     def __init__(self, folder: Path, name: str, first_row: int, n_rows: int, live: int, files: Sequence[Listed]) -> None:
+        if not (0 <= first_row < _MOST_ROWS and 0 <= n_rows < _MOST_ROWS and 0 <= live <= n_rows):
+            raise damaged(folder, "the rows of a segment are none")
         self.name, self.first_row, self.n_rows, self.live = name, first_row, n_rows, live
         self.held = Held(folder, files)
 
@@ -53,7 +56,7 @@ class HeldSegment:
         if self.live < self.n_rows:
             inside = (self.first_row, self.first_row + self.n_rows)
             cursor = database.execute("SELECT row FROM embeddings WHERE row >= ? AND row < ?", inside)
-            rows = np.asarray([row for (row,) in cursor], np.int64)
+            rows = np.fromiter((row for (row,) in cursor), np.int64)
         files = {suffix: self.held.map(f"{self.name}{suffix}") for suffix in SEGMENT_SUFFIXES}
         return Segment(self.name, files, self.first_row, self.n_rows, dimension, rows)
 

@@ -22,6 +22,7 @@ from semsearch.store.database import (
     APPLICATION_ID,
     FORMAT,
     SCHEMA,
+    check_schema,
     connect_to_read,
     connect_to_write,
     names_listed,
@@ -32,7 +33,7 @@ from semsearch.store.database import (
 from semsearch.store.files import DATABASE, LOCK, PENDING, is_ours, remove_database, sweep, sync_folder, writing
 from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
 from semsearch.store.segments import Codes
-from semsearch.store.tables import FileRow, file_rows, sentence_bytes, sentence_spans
+from semsearch.store.tables import FileRow, file_rows, fingerprint_of, sentence_bytes, sentence_spans
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -125,8 +126,7 @@ class Writer:
     @property
     def fingerprint(self) -> Fingerprint | None:
         """The model's, None for an index that is new."""
-        stored = self.meta.get("fingerprint")
-        return Fingerprint(**json.loads(stored)) if stored else None
+        return fingerprint_of(self.meta, self.folder) if "fingerprint" in self.meta else None
 
     def files(self) -> dict[str, FileRow]:
         """All known files by their stored path."""
@@ -380,6 +380,7 @@ class Writer:
         words.refresh(self._database, self.folder)
         noted = {**facts, "format": str(FORMAT), "base": str(self._base)}
         self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", noted.items())
+        check_schema(self._database, self.folder)
         with writing(self.folder):
             sync_folder(self.folder)
         self._database.execute("COMMIT")
