@@ -169,6 +169,8 @@ def _repair(folder: Path, found: Inspection, model: _Model, progress: Progress |
             return done
         if found.outdated:
             done.append("brought the index to this version's format")
+        if found.problems:
+            writer.must_commit()
         writer.forget_segments(found.segments)
         if found.words or found.outdated:
             writer.forget_words()

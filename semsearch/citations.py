@@ -42,11 +42,11 @@ def verify_all(reader: Reader, encoder: Callable[[], Encoder], progress: Progres
 
 
 class _Again:
-    """One file as it is now."""
+    """One file as it is now: ``None`` for one that is what it was, else where each text stands."""
 
     def __init__(self, reader: Reader, file: FileRow, encoder: Callable[[], Encoder]) -> None:
         self._source = file.source
-        self._now: dict[str, list[Passage]] | None = {}
+        self._now: dict[str, list[tuple[str, Passage]]] | None = {}
         self._reason = "the passage is not in it any more"
         cutting = reader.meta.get("passages", "")
         found = SourceFile(Path(file.path), file.source)
@@ -61,25 +61,23 @@ class _Again:
         for article in articles.read(found, data):
             if isinstance(article, Problem):
                 continue
-            cut = passages.whole(article)[1] if cutting.endswith(" whole") else _cut(article, encoder())
-            self._now.setdefault(article.source.removeprefix(file.source), []).extend(cut)
+            record = article.source.removeprefix(file.source)
+            for passage in passages.whole(article)[1] if cutting.endswith(" whole") else _cut(article, encoder()):
+                self._now.setdefault(passage.text, []).append((record, passage))
 
     def verify(self, record: str, passage: Passage) -> Citation:
-        """Where a passage of the file stands now."""
+        """Where a passage of the file stands now: in its own record if it does, else in another; the nearest of several."""
         before = (passage.start, passage.end, passage.line)
         if self._now is None:
             return Citation("OK", self._source + record, before, "")
-        # In its own record first.
-        records = sorted(self._now, key=lambda name: name != record)
-        for name in records:
-            same = [other for other in self._now[name] if other.text == passage.text]
-            if same:
-                nearest = min(same, key=lambda other: abs(other.start - passage.start))
-                place = (nearest.start, nearest.end, nearest.line)
-                if (name, place) == (record, before):
-                    return Citation("OK", self._source + record, before, "")
-                return Citation("MOVED", self._source + name, place, f"it was at line {passage.line}")
-        return Citation("STALE", self._source + record, before, self._reason)
+        places = self._now.get(passage.text)
+        if not places:
+            return Citation("STALE", self._source + record, before, self._reason)
+        name, nearest = min(places, key=lambda item: (item[0] != record, abs(item[1].start - passage.start)))
+        place = (nearest.start, nearest.end, nearest.line)
+        if (name, place) == (record, before):
+            return Citation("OK", self._source + record, before, "")
+        return Citation("MOVED", self._source + name, place, f"it was at line {passage.line}")
 
 
 def _cut(article: Article, encoder: Encoder) -> Sequence[Passage]:

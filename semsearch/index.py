@@ -65,7 +65,7 @@ class Index:
         self._reader = reader
         self._earlier: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._encoder = encoder
-        self._given = encoder is not None
+        self._given = report is None and encoder is not None
         self._encoding = threading.Lock()
         self._turning = threading.Lock()
         self._reranking: tuple[str, Reranker] | None = None
@@ -131,7 +131,9 @@ class Index:
             seconds=time.perf_counter() - started,
             problems=tuple(builder.problems),
         )
-        return cls(reader, used, report)
+        built = cls(reader, used, report)
+        built._given = encoder is not None
+        return built
 
     def __enter__(self) -> Index:
         """The index itself."""
@@ -143,8 +145,9 @@ class Index:
 
     def close(self) -> None:
         """Close every handle; searching is over."""
-        for reader in (self._reader, *self._earlier):
-            reader.close()
+        with self._turning:
+            for reader in (self._reader, *self._earlier):
+                reader.close()
 
     def refresh(self) -> bool:
         """Go on to the newest generation; False if this is it.
@@ -152,9 +155,11 @@ class Index:
         Searches that other threads are at end in the generation in which they began, and hits keep theirs.
 
         :raises ModelMismatch: if the index was made anew with another model than the ``encoder`` that it was opened with.
+        :raises InputError: if the index was closed.
         """
         self._reader.check_process()
         with self._turning:
+            self._reader.ready()
             if not self._reader.superseded():
                 return False
             newer = Reader(self._reader.home)

@@ -15,7 +15,7 @@ from helpers import build, contents, found, segments, sentence, write
 
 import semsearch
 from semsearch import builder
-from semsearch.errors import IndexLocked, IndexMissing, InputError, ModelMismatch
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, InputError, ModelMismatch
 from semsearch.store import Writer, database
 
 
@@ -32,7 +32,7 @@ def files_of(home: Path) -> set[str]:
 
 
 def pending(home: Path):
-    return database.connect(home.resolve() / "pending.sqlite", "mode=ro")
+    return database.connect(home.resolve() / "pending.sqlite", "mode=rw")
 
 
 class Failing(FakeEncoder):
@@ -84,18 +84,57 @@ def test_an_interrupted_first_build_keeps_what_it_has_encoded(notes, home):
     assert contents(home) == contents(anew)
 
 
-def test_what_was_kept_of_another_model_or_is_damaged_is_not_used(notes, home):
-    for damage in (False, True):
-        with pytest.raises(KeyboardInterrupt):
-            build(notes, home, Failing(KeyboardInterrupt(), 2))
-        if damage:
-            path = home / "pending.sqlite"
-            path.write_bytes(path.read_bytes()[:100] + bytes(100) + path.read_bytes()[200:])
-            report, encoded = build(notes, home, fresh=True)
-        else:
-            report, encoded = build(notes, home, FakeEncoder("other"))
-        assert (report.passages, len(encoded)) == (4, 4)
+def test_what_was_kept_of_another_model_is_not_used(notes, home):
+    with pytest.raises(KeyboardInterrupt):
+        build(notes, home, Failing(KeyboardInterrupt(), 2))
+    report, encoded = build(notes, home, FakeEncoder("other"))
+    assert (report.passages, len(encoded)) == (4, 4)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_damage_to_what_was_kept_holds_up_no_build(notes, home, fresh):
+    for number in range(20):
+        write(notes, f"more{number}.md", *[f"gas {'aid ' * number}{'oil ' * more}" for more in range(5)])
+    with pytest.raises(KeyboardInterrupt):
+        build(notes, home, Failing(KeyboardInterrupt(), 60))
+    with closing(pending(home)) as kept:
+        # All of it in the one file.
+        kept.wal_checkpoint()
+    build(notes, home.parent / "right")
+    whole = (home / "pending.sqlite").read_bytes()
+    for page in range(len(whole) // 4096):
         shutil.rmtree(home)
+        home.mkdir()
+        at = 4096 * page + 100 + 37 * page
+        (home / "pending.sqlite").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        report, _ = build(notes, home, fresh=fresh)
+        assert report.encoded >= 104 - 62
+        assert contents(home) == contents(home.parent / "right")
+        assert not list(home.glob("pending*"))
+
+
+def test_a_damaged_index_that_is_made_anew_is_there_until_it_is(notes, home):
+    build(notes, home)
+    path = home / "semsearch.sqlite"
+    damaged = path.read_bytes()
+    damaged = damaged[:9000] + bytes([damaged[9000] ^ 1]) + damaged[9001:]
+    path.write_bytes(damaged)
+    before = segments(home)
+    for error in (KeyboardInterrupt(), RuntimeError("engine")):
+        with pytest.raises(type(error)):
+            build(notes, home, Failing(error, 0), fresh=True)
+        assert path.read_bytes() == damaged
+        assert before.items() <= segments(home).items()
+    # A process that is killed meanwhile leaves it under another name.
+    path.rename(home / "damaged.sqlite")
+    with pytest.raises(IndexCorrupt):
+        build(notes, home)
+    assert path.read_bytes() == damaged
+    path.rename(home / "damaged.sqlite")
+    report, _ = build(notes, home, fresh=True)
+    assert report.passages == 4
+    assert found_in(home) == {*files_of(home), "semsearch.lock", "semsearch.sqlite"}
+    assert semsearch.check(home, encoder=FakeEncoder()).ok
 
 
 def test_an_interrupt_from_progress_is_as_any_other(notes, home):

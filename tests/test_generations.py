@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
@@ -175,3 +177,70 @@ def test_a_forked_process_is_refused_and_harms_nothing(notes, home):
     assert texts(index) == before
     index.close()
     assert semsearch.check(home, encoder=FakeEncoder()).ok
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="takes another user's rights")
+def test_a_reader_that_may_not_write_is_told_when_the_owner_writes():
+    """It can take no lock, and would get pages of two generations as one."""
+    top = Path(tempfile.mkdtemp(prefix="semsearch-test-"))
+    top.chmod(0o755)
+    home = top / "index"
+    for number in range(30):
+        write(top / "notes", f"a{number}.md", f"aid {'oil ' * number}")
+    build(top / "notes", home)
+    os.setresuid(65534, 65534, 0)
+    try:
+        index = semsearch.open(home, encoder=FakeEncoder())
+        before = texts(index)
+    finally:
+        os.setresuid(0, 0, 0)
+    assert len(before) == 9
+    for number in range(30):
+        (top / "notes" / f"a{number}.md").unlink()
+        write(top / "notes", f"b{number}.md", f"vaccine {'gas ' * number}")
+    build(top / "notes", home, fresh=True)
+    for mode in ("hybrid", "dense", "lexical"):
+        with pytest.raises(InputError, match="was changed by its owner meanwhile: open it again"):
+            texts(index, mode=mode)
+    os.setresuid(65534, 65534, 0)
+    try:
+        assert index.refresh() is True
+        assert {text for text, _ in texts(index, "vaccine gas")} != {text for text, _ in before}
+    finally:
+        os.setresuid(0, 0, 0)
+    index.close()
+    shutil.rmtree(top)
+
+
+def test_what_was_closed_stays_closed(notes, home):
+    build(notes, home)
+    index = semsearch.open(home, encoder=FakeEncoder())
+    index.close()
+    index.close()
+    write(notes, "three.md", "aid")
+    build(notes, home)
+    with pytest.raises(InputError, match="was closed"):
+        index.refresh()
+
+
+@pytest.mark.usefixtures("no_model")
+def test_an_index_from_a_build_goes_on_to_another_model_as_any_other(notes, home, monkeypatch):
+    index = semsearch.build(notes, home)
+    build(notes, home, FakeEncoder("other"), fresh=True)
+    monkeypatch.setattr("semsearch.encoder.load_for", lambda fingerprint: FakeEncoder(fingerprint.model))
+    assert index.refresh() is True
+    assert index.status()["model"] == "other"
+    assert len(texts(index)) == 4
+    index.close()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_names_that_can_be_no_folders(notes, tmp_path, name):
+    for use in (
+        lambda: semsearch.open(tmp_path / name),
+        lambda: semsearch.check(tmp_path / name),
+        lambda: build(notes, tmp_path / name),
+        lambda: semsearch.remove("x", tmp_path / name),
+    ):
+        with pytest.raises(InputError):
+            use()

@@ -62,7 +62,7 @@ def _print(report: CheckReport, path: str, *, sources: bool) -> None:
     for advice in sorted({_advice(damage) for damage in report.problems}):
         note(advice)
     if report.leftovers:
-        note(f"{len(report.leftovers):,} files of unfinished runs: the next index or --repair uses or removes them")
+        note(f"{len(report.leftovers):,} files of unfinished runs: the next semsearch index uses or removes them")
     if sources:
         click.echo("citations: " + ", ".join(f"{count:,} {state}" for state, count in report.citations.items()))
         for citation in report.changed[:_SHOWN]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsearch.encoder.cache import cache_folder, remember, remembered
+from semsearch.encoder.cache import cache_folder, remember, remembered, touched
 from semsearch.encoder.export import Export, ensure, opened
 from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
 from semsearch.errors import ModelMismatch
@@ -64,8 +64,9 @@ def check_unchanged(fingerprint: Fingerprint) -> None:
         return
     digests = (fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
     if remembered(folder) != digests:
+        files = touched(folder)
         _same_files(fingerprint)
-        remember(folder, digests)
+        remember(folder, files, digests)
 
 
 def _same_files(fingerprint: Fingerprint) -> ModelFiles:

@@ -8,15 +8,17 @@ Deliberately not here: what is in them.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import re
 import secrets
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -26,6 +28,7 @@ from semsearch.records import INDEX_DATABASE
 from semsearch.vectors import SEGMENT_SUFFIXES
 
 __all__ = [
+    "DAMAGED",
     "DATABASE",
     "LOCK",
     "PENDING",
@@ -39,6 +42,7 @@ __all__ = [
     "leftovers",
     "new_name",
     "remove_database",
+    "rename_database",
     "size_of",
     "sweep",
     "sync",
@@ -49,12 +53,16 @@ __all__ = [
 
 DATABASE = INDEX_DATABASE
 PENDING = "pending.sqlite"
+DAMAGED = "damaged.sqlite"
+"""A database that ``--fresh`` replaces and could not read, until the new one is committed."""
 LOCK = "semsearch.lock"
 _SEGMENT = re.compile(r"segment-[0-9a-f]{16}\Z")
 _SEGMENT_FILE = re.compile(rf"segment-[0-9a-f]{{16}}(?:{'|'.join(map(re.escape, SEGMENT_SUFFIXES))})\Z")
 _LEXICAL_FOLDER = re.compile(r"lexical-[0-9a-f]{16}\Z")
 _LOGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 2**20
+# Else each map keeps a handle of its own, as it does before Python 3.13.
+_UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) and os.name == "posix" else {}
 # A link would lead out of the folder; a pipe would be waited for.
 _TO_HOLD = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
 
@@ -74,7 +82,7 @@ def new_name(kind: str) -> str:
 
 def is_ours(name: str) -> bool:
     """Whether a file or folder in an index directory is the index's own."""
-    databases = {f"{database}{log}" for database in (DATABASE, PENDING) for log in _LOGS}
+    databases = {f"{database}{log}" for database in (DATABASE, PENDING, DAMAGED) for log in _LOGS}
     return name in databases or name == LOCK or _is_derived(name)
 
 
@@ -115,6 +123,13 @@ def remove_database(folder: Path, name: str) -> None:
     """Remove a database with its logs; the database itself last, so that what is half removed is still known for one."""
     for log in reversed(_LOGS):
         (folder / f"{name}{log}").unlink(missing_ok=True)
+
+
+def rename_database(folder: Path, name: str, other: str) -> None:
+    """Give a database with its logs another name; the database itself last."""
+    for log in reversed(_LOGS):
+        if (folder / f"{name}{log}").exists():
+            os.replace(folder / f"{name}{log}", folder / f"{other}{log}")
 
 
 def leftovers(folder: Path, listed: set[str]) -> list[Path]:
@@ -234,6 +249,8 @@ class Held:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise corrupt(path, "is missing") from error
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise InputError(f"too many open files for the index {self.folder}: allow more (ulimit -n)") from error
             raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
         self.handles[file.name] = handle
         if os.fstat(handle).st_size != file.size:
@@ -242,8 +259,14 @@ class Held:
     def map(self, name: str) -> memoryview:
         """The bytes of a file, memory-mapped; they stay when the files are let go."""
         handle = self.handles[name]
-        size = os.fstat(handle).st_size
-        return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ)) if size else memoryview(b"")
+        if not os.fstat(handle).st_size:
+            return memoryview(b"")
+        try:
+            return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ, **_UNTRACKED))
+        except OSError as error:
+            raise InputError(
+                f"{self.folder / name} cannot be mapped ({error.strerror}): allow more open files (ulimit -n)"
+            ) from error
 
     def verify(self, names: Iterable[str] | None = None) -> None:
         """Compare files with their checksums: those named, or all.

@@ -1,8 +1,9 @@
 """What an unfinished build has encoded: kept beside the index until the build is committed, for the next one to go on from.
 
 A database of its own, for the transaction that becomes the next generation is still open. Each batch is in it when the
-encoder has finished it, and survives the process (not the machine: nothing waits for the disk); what a written segment has is
-only listed. It is not part of the index: it may be removed at any time, and one that is damaged, or of another model, is.
+encoder has finished it, and survives the process (of a machine that fails, the last seconds may be lost: nothing waits for the
+disk); what a written segment has is only listed. It is not part of the index: it may be removed at any time, and one that is
+damaged, or of another model, is.
 
 Deliberately not here: what is encoded, and when.
 """
@@ -10,7 +11,8 @@ Deliberately not here: what is encoded, and when.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch import signs
-from semsearch.errors import IndexCorrupt
+from semsearch.errors import IndexCorrupt, InputError
 from semsearch.store.database import connect, one, reserve_checksums, translated
 from semsearch.store.files import PENDING, Held, Listed, remove_database, writing
 from semsearch.store.segments import Codes, listed
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Kept", "Pending", "pending_segments", "pending_texts"]
 
 _SCHEMA = """
-CREATE TABLE meta (vectors TEXT NOT NULL);
-CREATE TABLE texts (hash BLOB PRIMARY KEY, vector BLOB NOT NULL, tokens BLOB NOT NULL, sentences BLOB NOT NULL);
-CREATE TABLE segments (name TEXT PRIMARY KEY, files TEXT NOT NULL);
+CREATE TABLE meta (vectors TEXT NOT NULL) STRICT;
+CREATE TABLE texts (hash BLOB PRIMARY KEY, vector BLOB NOT NULL, tokens BLOB NOT NULL, sentences BLOB NOT NULL) STRICT;
+CREATE TABLE segments (name TEXT PRIMARY KEY, n_rows INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
 CREATE TABLE places (
     segment TEXT NOT NULL, place INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (segment, place)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 """
 
 
@@ -50,48 +52,59 @@ class Kept(NamedTuple):
 class Pending:
     """What was encoded since the last commit, by the hashes of the texts.
 
+    Nothing hangs on it: where it turns out to be damaged, all that it kept is forgotten, and the build goes on.
+
     :param vectors: what the vectors depend on, as JSON; what was kept of others is forgotten.
     :raises InputError: if it cannot be written.
     """
 
     def __init__(self, folder: Path, vectors: str, dimension: int) -> None:
         self.folder = folder
+        self._vectors = vectors
         self._dimension = dimension
+        self._database = self._open()
+
+    def _open(self) -> apsw.Connection:
         try:
-            self._database = self._open(vectors)
-        except IndexCorrupt:
-            self._database = self._anew(vectors)
-
-    def _open(self, vectors: str) -> apsw.Connection:
-        with translated(self.folder):
-            database = _connect(self.folder)
-            try:
-                before = one(database, "SELECT vectors FROM meta")
-                one(database, "SELECT count(*) FROM texts")
-                same = before == vectors
-            except apsw.SQLError:
-                same = False
-            except BaseException:
+            with translated(self.folder):
+                database = _connect(self.folder, "mode=rwc")
+                try:
+                    known = one(database, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'")
+                    if known and one(database, "SELECT vectors FROM meta") == self._vectors:
+                        return database
+                except BaseException:
+                    database.close()
+                    raise
                 database.close()
-                raise
-            if same:
-                return database
-            database.close()
-        return self._anew(vectors)
+        except IndexCorrupt:
+            pass
+        return self._make()
 
-    def _anew(self, vectors: str) -> apsw.Connection:
+    def _make(self) -> apsw.Connection:
         with writing(self.folder):
             remove_database(self.folder, PENDING)
         with translated(self.folder):
-            database = _connect(self.folder)
+            database = _connect(self.folder, "mode=rwc")
             with database:
                 database.execute(_SCHEMA)
-                database.execute("INSERT INTO meta VALUES (?)", (vectors,))
+                database.execute("INSERT INTO meta VALUES (?)", (self._vectors,))
             return database
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Where what was kept is damaged, it is forgotten."""
+        try:
+            with translated(self.folder):
+                yield
+        except InputError:
+            raise
+        except (IndexCorrupt, ValueError):
+            self._database.close()
+            self._database = self._make()
 
     def keep(self, hashes: Sequence[bytes], vectors: Matrix, codes: Codes) -> None:
         """Keep what was encoded of some texts."""
-        with translated(self.folder), self._database:
+        with self._forgiving(), self._database:
             self._database.executemany(
                 "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?)",
                 (
@@ -103,22 +116,19 @@ class Pending:
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, Kept]:
         """What was kept of those of the texts that anything was kept of."""
         found: dict[bytes, Kept] = {}
-        with translated(self.folder):
+        with self._forgiving():
             for embedding in hashes:
-                row = self._database.execute(
-                    "SELECT vector, tokens, sentences FROM texts WHERE hash = ?", (embedding,)
-                ).fetchone()
-                if row is not None:
-                    vector = np.frombuffer(row[0], "<f4")
-                    if vector.shape == (self._dimension,):
-                        tokens = np.frombuffer(row[1], np.uint8).reshape(-1, signs.WIDTH)
-                        found[embedding] = Kept(vector, tokens, np.frombuffer(row[2], "<i4").reshape(-1, 2))
+                statement = "SELECT vector, tokens, sentences FROM texts WHERE hash = ?"
+                row = self._database.execute(statement, (embedding,)).fetchone()
+                if row is not None and len(row[0]) == 4 * self._dimension:
+                    tokens = np.frombuffer(row[1], np.uint8).reshape(-1, signs.WIDTH)
+                    found[embedding] = Kept(np.frombuffer(row[0], "<f4"), tokens, np.frombuffer(row[2], "<i4").reshape(-1, 2))
         return found
 
     def add_segment(self, name: str, files: Sequence[Listed], hashes: Sequence[bytes]) -> None:
         """A segment of these texts was written: what it has need not be kept twice."""
-        with translated(self.folder), self._database:
-            self._database.execute("INSERT INTO segments VALUES (?, ?)", (name, json.dumps(files)))
+        with self._forgiving(), self._database:
+            self._database.execute("INSERT INTO segments VALUES (?, ?, ?)", (name, len(hashes), json.dumps(files)))
             self._database.executemany(
                 "INSERT INTO places VALUES (?, ?, ?)", ((name, place, embedding) for place, embedding in enumerate(hashes))
             )
@@ -126,22 +136,23 @@ class Pending:
 
     def segments(self) -> Mapping[str, tuple[list[Listed], list[bytes]]]:
         """The segments that were written and are whole: their files, and the hashes of the texts in their order."""
-        whole = {}
-        with translated(self.folder):
-            for name, files in self._database.execute("SELECT name, files FROM segments ORDER BY rowid").fetchall():
-                try:
+        whole: dict[str, tuple[list[Listed], list[bytes]]] = {}
+        with self._forgiving():
+            statement = "SELECT name, n_rows, files FROM segments ORDER BY rowid"
+            for name, n_rows, files in self._database.execute(statement).fetchall():
+                rows = self._database.execute(
+                    "SELECT place, hash FROM places WHERE segment = ? ORDER BY place", (name,)
+                ).fetchall()
+                if [place for place, _ in rows] != list(range(n_rows)):
+                    continue
+                with suppress(IndexCorrupt):
                     written = listed(self.folder, name, files)
                     held = Held(self.folder, written)
-                except IndexCorrupt:
-                    continue
-                try:
-                    held.verify()
-                except IndexCorrupt:
-                    continue
-                finally:
-                    held.close()
-                rows = self._database.execute("SELECT hash FROM places WHERE segment = ? ORDER BY place", (name,))
-                whole[name] = (written, [embedding for (embedding,) in rows])
+                    try:
+                        held.verify()
+                    finally:
+                        held.close()
+                    whole[name] = (written, [embedding for _, embedding in rows])
         return whole
 
     def close(self) -> None:
@@ -166,10 +177,11 @@ def pending_segments(folder: Path) -> set[str]:
 
 
 def _asked(folder: Path, statement: str) -> list[Any]:
+    """What is only looked at, and may be another process's."""
     if not (folder / PENDING).is_file():
         return []
     try:
-        database = _connect(folder)
+        database = _connect(folder, "mode=ro")
         try:
             return list(database.execute(statement))
         finally:
@@ -178,13 +190,15 @@ def _asked(folder: Path, statement: str) -> list[Any]:
         return []
 
 
-def _connect(folder: Path) -> apsw.Connection:
-    database = connect(folder.resolve() / PENDING, "mode=rwc")
+def _connect(folder: Path, how: str) -> apsw.Connection:
+    database = connect(folder.resolve() / PENDING, how)
     try:
-        if not one(database, "SELECT count(*) FROM sqlite_master"):
-            reserve_checksums(database)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
+        if how != "mode=ro":
+            if not one(database, "SELECT count(*) FROM sqlite_master"):
+                reserve_checksums(database)
+            database.execute("PRAGMA journal_mode = WAL")
+            # Whatever becomes of the machine, it is consistent; the last seconds may be lost.
+            database.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         database.close()
         raise

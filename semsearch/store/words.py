@@ -108,7 +108,7 @@ def _write(
         for first in range(0, len(missing), _WINDOW):
             _add(database, writer, missing[first : first + _WINDOW])
         writer.commit()
-        files = _synced(folder / name, _listed(database, folder))
+        files = _synced(folder / name, before, _listed(database, folder))
     database.execute("DELETE FROM lexical")
     database.execute("INSERT INTO lexical (name, files) VALUES (?, ?)", (name, json.dumps(files)))
     database.executemany("INSERT INTO lexical_rows (row, hash, language) VALUES (?, ?, ?)", missing)
@@ -167,15 +167,15 @@ def _listed(database: apsw.Connection, folder: Path) -> list[Listed]:
     return found
 
 
-def _synced(folder: Path, before: list[Listed]) -> list[Listed]:
+def _synced(folder: Path, before: Path | None, listed: list[Listed]) -> list[Listed]:
     """What is in a finished folder; what was linked from the one before need not be read again."""
-    known = {file.name: file for file in before if not file.name.endswith(".json")}
+    known = {} if before is None else {file.name: file for file in listed}
     files = []
     for path in sorted(folder.iterdir()):
         if not lexical.is_lexical_file(path.name, locks=False):
             continue
-        old = known.get(path.name)
-        files.append(old if old and path.stat().st_size == old.size else sync(path))
+        linked = before is not None and path.name in known and path.samefile(before / path.name)
+        files.append(known[path.name] if linked else sync(path))
     sync_folder(folder)
     return files
 

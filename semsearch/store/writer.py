@@ -30,7 +30,18 @@ from semsearch.store.database import (
     read_meta,
     translated,
 )
-from semsearch.store.files import DATABASE, LOCK, PENDING, is_ours, remove_database, sweep, sync_folder, writing
+from semsearch.store.files import (
+    DAMAGED,
+    DATABASE,
+    LOCK,
+    PENDING,
+    is_ours,
+    remove_database,
+    rename_database,
+    sweep,
+    sync_folder,
+    writing,
+)
 from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
 from semsearch.store.segments import Codes
 from semsearch.store.tables import FileRow, file_rows, fingerprint_of, sentence_bytes, sentence_spans
@@ -52,10 +63,10 @@ class Writer:
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.folder = folder
-        # Where articles lie below it, index and articles can move together.
-        self._base = folder.resolve().parent
         self._pending: Pending | None = None
         _prepare(folder, fresh)
+        # Where articles lie below it, index and articles can move together.
+        self._base = folder.resolve().parent
         from filelock import FileLock, Timeout
 
         self._lock = FileLock(folder / LOCK, timeout=0)
@@ -65,18 +76,36 @@ class Writer:
         except Timeout as error:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
         try:
+            with writing(folder):
+                self._replaced = self._settle()
             try:
                 self._database = self._begin(fresh)
             except IndexCorrupt:
                 if not fresh:
                     raise
-                # What cannot be read cannot be emptied either.
+                # What cannot be read cannot be emptied either. It is put aside with its files until there is another.
                 with writing(folder):
-                    remove_database(folder, DATABASE)
+                    rename_database(folder, DATABASE, DAMAGED)
+                self._replaced = True
                 self._database = self._begin(fresh)
         except BaseException:
             self._lock.release()
             raise
+
+    def _settle(self) -> bool:
+        """Put back a damaged database that a process was killed over before it had replaced it; False."""
+        if (self.folder / DAMAGED).exists():
+            try:
+                with translated(self.folder), closing(connect_to_read(self.folder)) as database:
+                    replaced = bool(read_meta(database, self.folder))
+            except (IndexCorrupt, InputError):
+                replaced = False
+            if replaced:
+                remove_database(self.folder, DAMAGED)
+            else:
+                remove_database(self.folder, DATABASE)
+                rename_database(self.folder, DAMAGED, DATABASE)
+        return False
 
     def _begin(self, fresh: bool) -> apsw.Connection:
         with translated(self.folder):
@@ -320,6 +349,10 @@ class Writer:
             rows = ((text, np.asarray(vector, "<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True))
             self._database.executemany("INSERT INTO canaries VALUES (?, ?)", rows)
 
+    def must_commit(self) -> None:
+        """Make a generation even where nothing seems to have changed: what is not wanted is dropped by it."""
+        self._must_commit = True
+
     def forget_spent(self) -> None:
         """Remove what an interrupted build has left, if all that it encoded is in the index by now."""
         with translated(self.folder):
@@ -384,6 +417,10 @@ class Writer:
         with writing(self.folder):
             sync_folder(self.folder)
         self._database.execute("COMMIT")
+        if self._replaced:
+            with writing(self.folder):
+                remove_database(self.folder, DAMAGED)
+            self._replaced = False
 
     def _segment_names(self) -> set[str]:
         with translated(self.folder):
@@ -391,6 +428,9 @@ class Writer:
 
     def _sweep(self) -> None:
         """Remove what the database does not list: files of unfinished or of old generations."""
+        if self._replaced:
+            # What the one put aside lists cannot be told.
+            return
         sweep(self.folder, names_listed(self._database) | pending_segments(self.folder))
 
     def _tidy(self) -> None:
@@ -426,8 +466,12 @@ class Writer:
     def _unmake(self) -> None:
         """Leave nothing of an index that was never committed, but for what was encoded."""
         self._database.close()
-        sweep(self.folder, pending_segments(self.folder))
+        if not self._replaced:
+            sweep(self.folder, pending_segments(self.folder))
         remove_database(self.folder, DATABASE)
+        if self._replaced:
+            rename_database(self.folder, DAMAGED, DATABASE)
+            self._replaced = False
 
 
 def _prepare(folder: Path, fresh: bool) -> None:
@@ -436,6 +480,8 @@ def _prepare(folder: Path, fresh: bool) -> None:
         str(folder.resolve()).encode()
     except UnicodeEncodeError as error:
         raise InputError(f"the name {os.fsencode(folder)!r} is not UTF-8: give another folder with --index") from error
+    except ValueError as error:
+        raise InputError(f"{str(folder)!r} is no name of a folder: give another with --index") from error
     try:
         with writing(folder):
             if not folder.is_dir():
@@ -444,14 +490,14 @@ def _prepare(folder: Path, fresh: bool) -> None:
             others = [path.name for path in folder.iterdir() if not _may_lie_in_index(path.name)]
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{folder} is a file: give a folder for the index") from error
-    if (folder / DATABASE).exists():
+    if (folder / DATABASE).exists() and not (folder / DAMAGED).exists():
         try:
             with translated(folder), closing(connect_to_read(folder)) as database:
                 read_meta(database, folder)
         except IndexCorrupt:
             if not fresh:
                 raise
-    elif others:
+    elif others and not (folder / DAMAGED).exists():
         raise InputError(f"{folder} is not an index and not empty ({min(others)}): give another folder with --index")
 
 
