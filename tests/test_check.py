@@ -440,7 +440,13 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
     assert [damage.kind for damage in report.problems] == ["format"]
     assert (top / "index" / "semsearch.sqlite").read_bytes() == before
     if how == "interrupted":
+        files = {path: path.read_bytes() for path in (top / "index").rglob("*") if path.name.startswith("segment-")}
+        with monkeypatch.context() as patch:
+            # As where a process is killed: nothing is tidied up.
+            patch.setattr(Writer, "_give_up", lambda writer: writer._database.close())
+            Writer(top / "index").close()
         Writer(top / "index").close()
+        assert {path: path.read_bytes() for path in files} == files
         with pytest.raises(IndexCorrupt, match="earlier version"):
             Reader(top / "index")
     if how == "index":
@@ -452,6 +458,7 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
             assert index.report.encoded == (7 if version == 1 else 0)
     else:
         report = semsearch.check(top / "index", repair=True)
+        assert ("encoded 7 passages anew" in report.repaired) == (version == 1)
         assert report.repaired[:2] == ("brought the index to this version's format", "made the words anew")
     report = semsearch.check(top / "index", sources=True)
     assert report.ok, report.problems

@@ -121,8 +121,10 @@ class Writer:
                     self._database.execute(SCHEMA)
                     self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 elif int(self.meta["format"]) < FORMAT:
+                    # What it lists is not swept away before this is committed.
                     migration.run(self._database, self.folder, int(self.meta["format"]))
-                self._sweep()
+                else:
+                    self._sweep()
                 if fresh:
                     self._forget()
                 self._must_commit |= not words.is_current(self._database, self.folder)
