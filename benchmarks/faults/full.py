@@ -133,7 +133,7 @@ def _read_only(launcher: Launcher, scenario: Scenario, trials: Trials, folder: P
         read = launcher.run("ask", encoder=scenario.encoder, questions=list(scenario.questions), **asked)
         if read.result is None or not scenarios.alike(scenario.before, read.result):
             raise Unwanted(f"reading: {read.described()}")
-        checked = launcher.run("check", **asked)
+        checked = launcher.run("check", encoder=scenario.encoder, **asked)
         if checked.result is None or checked.result.get("ok") is not scenario.sound_before:
             raise Unwanted(f"checking: {checked.described()} {checked.result}")
         ended = end_of(scenario.run(launcher, folder, **options))

@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -67,9 +68,12 @@ def _import_all() -> None:
     import semsearch.builder
     import semsearch.index
     from semsearch import articles, lexical, passages
+    from semsearch.store import database
 
     # Imported with the first use of its name.
     getattr(semsearch, "check", None)
+    # Loads a library, which another user may not be allowed to read.
+    database.connect(Path(tempfile.mkdtemp()).resolve() / "scratch", "mode=rwc").close()
     encoder = WordEncoder()
     lexical.languages("a title", ["The text of a passage that is long enough to tell its language by."], None)
     for path, data in (("a.md", b"# A\n\nText. And more.\n"), ("a.jsonl", b'{"title": "A", "text": "Text. And more."}\n')):
