@@ -59,13 +59,17 @@ class Index:
 
     A context manager; `close` lets go of every handle. Made by `build` and `open`. ``report`` says what the build did
     (None for an index that was opened). Threads may share it.
+
+    :param given: whether ``encoder`` is the user's own, for which no other is taken.
     """
 
-    def __init__(self, reader: Reader, encoder: Encoder | None = None, report: BuildReport | None = None) -> None:
+    def __init__(
+        self, reader: Reader, encoder: Encoder | None = None, report: BuildReport | None = None, *, given: bool = False
+    ) -> None:
         self._reader = reader
         self._earlier: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._encoder = encoder
-        self._given = report is None and encoder is not None
+        self._given = given
         self._encoding = threading.Lock()
         self._turning = threading.Lock()
         self._reranking: tuple[str, Reranker] | None = None
@@ -95,7 +99,7 @@ class Index:
                 f"the index {path} was built with {reader.fingerprint.model!r}, not {encoder.fingerprint.model!r}: "
                 "open it without an encoder"
             )
-        return cls(reader, encoder)
+        return cls(reader, encoder, given=encoder is not None)
 
     @classmethod
     def build(
@@ -131,9 +135,7 @@ class Index:
             seconds=time.perf_counter() - started,
             problems=tuple(builder.problems),
         )
-        built = cls(reader, used, report)
-        built._given = encoder is not None
-        return built
+        return cls(reader, used, report, given=encoder is not None)
 
     def __enter__(self) -> Index:
         """The index itself."""
