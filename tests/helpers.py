@@ -37,6 +37,16 @@ def write(folder: Path, name: str, *paragraphs: str, title: str = "Title") -> Pa
     return path
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Put another file in a file's place, as a restored backup is.
+
+    Never cut the old one, which may still be mapped: a thread of tantivy maps what was just opened once more, and may get to it
+    after all of it was closed again.
+    """
+    path.unlink()
+    path.write_bytes(content)
+
+
 def cosine(one: str, other: str) -> float:
     """Of the fake encoder's vectors of two texts."""
     a, b = FakeEncoder.vectors([one, other])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import FakeEncoder
-from helpers import build, contents, found, run, sentence, write
+from helpers import build, contents, found, replace, run, sentence, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import edit
@@ -208,9 +208,7 @@ def test_any_flipped_byte_is_told_refused_and_mended(tmp_path_factory, data):
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
-    # Another file, as a restored backup is: the one that is linked from another generation is left alone.
-    path.unlink()
-    path.write_bytes(content)
+    replace(path, bytes(content))
     assert not check(home).ok
     with suppress(IndexCorrupt):
         assert answers(home) == right
@@ -234,17 +232,18 @@ def test_files_of_another_length_or_place_are_told_and_mended(notes, built, how)
         paths = derived(built)
         path = paths[number]
         content = path.read_bytes()
-        path.unlink()
         if how == "cut":
-            path.write_bytes(content[: len(content) // 2])
+            replace(path, content[: len(content) // 2])
         elif how == "emptied":
-            path.write_bytes(b"")
+            replace(path, b"")
+        elif how == "removed":
+            path.unlink()
         elif how == "grown":
-            path.write_bytes(content + b"\0")
+            replace(path, content + b"\0")
         elif how == "swapped":
             other = paths[number - 1]
-            path.write_bytes(other.read_bytes())
-            other.write_bytes(content)
+            replace(path, other.read_bytes())
+            replace(other, content)
         assert not check(built).ok
         report = check(built, repair=True)
         assert report.ok, report.problems
@@ -395,7 +394,7 @@ def test_the_command_tells_and_mends(notes, built):
     assert done.exit_code == 0
     assert done.stdout == f"{built}: sound (2 articles, 4 passages, 4 vectors, 13 files, {pages(built)} pages)\n"
     (path,) = built.glob("segment-*.tokens.npy")
-    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    replace(path, path.read_bytes()[:-1] + b"\xff")
     done = run("check", "--index", str(built))
     assert done.exit_code == 1
     assert "not sound" in done.stdout

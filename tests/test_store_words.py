@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEncoder
+from helpers import replace
 from stores import FINGERPRINT, ONE_WORD, agrees, by_words, edit, lexical_folders, passage, put, take_out, texts_of
 
 from semsearch.errors import IndexCorrupt, InputError
@@ -169,9 +170,9 @@ def test_damaged_words_are_told_and_mended_by_the_next_writer(tmp_path):
         (mine,) = lexical_folders(folder)
         for path in sorted((folder / mine).iterdir())[:: 1 if damage == "all" else 5]:
             if damage == "cut":
-                path.write_bytes(path.read_bytes()[:-1])
+                replace(path, path.read_bytes()[:-1])
             elif damage == "json":
-                path.write_bytes(b"{" * path.stat().st_size)
+                replace(path, b"{" * path.stat().st_size)
             else:
                 path.unlink()
         if damage != "json":
