@@ -244,17 +244,21 @@ static enum verdict strike_open(const char *name, int base, const char *path) {
 /* Whether open() takes a mode. */
 static int makes(int flags) { return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE; }
 
+/* The mode, the last argument where there is one: a file may be made then, which may be struck. */
+#define TAKE_MODE(name, base) \
+    mode_t mode = 0; \
+    if (makes(flags)) { \
+        va_list rest; \
+        va_start(rest, flags); \
+        mode = va_arg(rest, mode_t); \
+        va_end(rest); \
+        if (strike_open(name, base, path) == FAILED) return -1; \
+    }
+
 #define OPEN(name) \
     int name(const char *path, int flags, ...) { \
         REAL(int, #name, const char *, int, ...); \
-        mode_t mode = 0; \
-        if (makes(flags)) { \
-            va_list rest; \
-            va_start(rest, flags); \
-            mode = va_arg(rest, mode_t); \
-            va_end(rest); \
-            if (strike_open(#name, AT_FDCWD, path) == FAILED) return -1; \
-        } \
+        TAKE_MODE(#name, AT_FDCWD) \
         return real(path, flags, mode); \
     }
 OPEN(open)
@@ -263,14 +267,7 @@ OPEN(open64)
 #define OPENAT(name) \
     int name(int base, const char *path, int flags, ...) { \
         REAL(int, #name, int, const char *, int, ...); \
-        mode_t mode = 0; \
-        if (makes(flags)) { \
-            va_list rest; \
-            va_start(rest, flags); \
-            mode = va_arg(rest, mode_t); \
-            va_end(rest); \
-            if (strike_open(#name, base, path) == FAILED) return -1; \
-        } \
+        TAKE_MODE(#name, base) \
         return real(base, path, flags, mode); \
     }
 OPENAT(openat)

@@ -24,6 +24,7 @@ layer modules                                  what for
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
 1     ``signs``                                vectors of tokens as bits, and how near they are to a question's
 1     ``threads``                              how many threads multiply
+2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
 2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex
 2     ``encoder``                              texts to unit vectors; the only door to sentence-transformers,

@@ -6,7 +6,6 @@ Deliberately not here: building (`builder`), ranking (`ranking`), SQL and files 
 
 from __future__ import annotations
 
-import operator
 import os
 import tempfile
 import threading
@@ -16,11 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from semsearch import encoder as encoders
 from semsearch import filters, vectors
 from semsearch._version import __version__
+from semsearch.arguments import MAX_K, check_k, check_mode, check_query
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
@@ -51,7 +51,6 @@ RERANKED = 50
 """Candidates that a reranker is given, at least."""
 RERANK_SECONDS = 5.0
 """On two cores a network of the default model's size reads some 13 candidates a second."""
-_MAX_K = 10_000
 
 
 class Index:
@@ -347,9 +346,9 @@ class Index:
             ranking = rank(question, mode, depth, segments=segments, lexical=lexical, near=near, allowed=rows)
             maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, reader), explain=explain)
             hits = maker.choose(choice)
-            if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= _MAX_K:
+            if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= MAX_K:
                 return hits
-            depth = min(_MAX_K, 4 * compared(depth))
+            depth = min(MAX_K, 4 * compared(depth))
             if not isinstance(question, str):
                 (near,) = vectors.search(segments, question.vector[None], wanted(depth), allowed=rows)
 
@@ -482,42 +481,6 @@ def ask(
             return opened.search(question, k, mode=mode, where=where)
     with tempfile.TemporaryDirectory(prefix="semsearch-") as folder, build(named, Path(folder) / "index") as built:
         return built.search(question, k, mode=mode, where=where)
-
-
-def check_query(query: str) -> str:
-    """A question as the encoder gets it.
-
-    :raises InputError: if it is empty.
-    """
-    if not isinstance(query, str):
-        raise InputError(f"the question is {query!r}: give a string")
-    cleaned = query.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
-    if not cleaned:
-        raise InputError("the question is empty: give a few words")
-    return cleaned
-
-
-def check_k(k: int, name: str = "k") -> int:
-    """A number of hits that makes sense, as an int of Python's own.
-
-    :raises InputError: if it is not in 1..10,000.
-    """
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= _MAX_K:
-        raise InputError(f"{name} is {k!r}: give a whole number from 1 to {_MAX_K:,}")
-    return number
-
-
-def check_mode(mode: str) -> None:
-    """Refuse a way of ranking that there is not.
-
-    :raises InputError: if it is none of `Mode`.
-    """
-    if mode not in get_args(Mode):
-        raise InputError(f"no mode {mode!r}: use {' or '.join(map(repr, get_args(Mode)))}")
 
 
 def _as_list(sources: Sources) -> list[str]:

@@ -18,7 +18,7 @@ PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
     {"records", "protocols", "signs", "threads"},
-    {"articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
+    {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
     {"checking", "index"},

@@ -71,7 +71,7 @@ def ask(
     endings, if they do in any.
     """
     from semsearch import filters
-    from semsearch.index import check_query
+    from semsearch.arguments import check_query
 
     # What is wrong with a question is told before anything is indexed.
     check_query(question)

@@ -18,6 +18,7 @@ from typing import get_args
 
 from semsearch import encoder as encoders
 from semsearch import metrics as figures
+from semsearch.arguments import check_k, check_mode
 from semsearch.builder import Builder
 from semsearch.errors import IndexMissing, InputError, ModelMismatch
 from semsearch.evaluation import pairs
@@ -26,7 +27,7 @@ from semsearch.evaluation.datasets import IR_DATASETS, Dataset, beir, from_ir_da
 from semsearch.evaluation.ranking import latencies, rank
 from semsearch.evaluation.trec import read_run
 from semsearch.evaluation.values import Evaluation, Measurement, Scored, Shown
-from semsearch.index import Index, check_k, check_mode
+from semsearch.index import Index
 from semsearch.metrics import DEFAULT_METRICS
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Mode

@@ -77,7 +77,8 @@ class Writer:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
         try:
             with writing(folder):
-                self._replaced = self._settle()
+                self._settle()
+            self._replaced = False
             try:
                 self._database = self._begin(fresh)
             except IndexCorrupt:
@@ -92,8 +93,8 @@ class Writer:
             self._lock.release()
             raise
 
-    def _settle(self) -> bool:
-        """Put back a damaged database that a process was killed over before it had replaced it; False."""
+    def _settle(self) -> None:
+        """Put back a damaged database that a process was killed over before it had replaced it."""
         if (self.folder / DAMAGED).exists():
             try:
                 with translated(self.folder), closing(connect_to_read(self.folder)) as database:
@@ -105,7 +106,6 @@ class Writer:
             else:
                 remove_database(self.folder, DATABASE)
                 rename_database(self.folder, DAMAGED, DATABASE)
-        return False
 
     def _begin(self, fresh: bool) -> apsw.Connection:
         with translated(self.folder):
