@@ -76,8 +76,8 @@ class Builder:
         """Let go of the index; what was not committed is given up."""
         self._writer.close()
 
-    def run(self, model: str | None, encoder: Encoder | None, progress: Progress | None) -> tuple[dict[str, int], Encoder]:
-        """Counts for the report, and the encoder that was used."""
+    def run(self, model: str | None, encoder: Encoder | None, progress: Progress | None) -> tuple[dict[str, int], Encoder | None]:
+        """Counts for the report, and the encoder that was used; None where the model had nothing to do and was not loaded."""
         encoder = encoder or self._load(model)
         stored = self._writer.fingerprint
         if stored is not None and not stored.same_vectors(encoder.fingerprint):
@@ -89,12 +89,12 @@ class Builder:
         encoded = encode(self._writer, encoder, progress, whole=self._whole)
         set_canaries(self._writer, encoder)
         self._writer.commit(encoder.fingerprint, __version__, {"passages": self._cutting})
-        return {**counts, "encoded": encoded}, encoder
+        return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
 
     def _load(self, model: str | None) -> Encoder:
         stored = self._writer.fingerprint
         if stored is not None and model is None:
-            return encoders.load_for(stored)
+            return encoders.load_when_needed(stored)
         return encoders.load(model or encoders.DEFAULT_MODEL)
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:

@@ -245,6 +245,29 @@ def test_another_model_is_refused_and_fresh_builds_anew(notes, home):
         assert opened.status()["generation"] == 2
 
 
+def test_what_encodes_nothing_loads_no_model(notes, home, monkeypatch):
+    build(notes, home)
+    loaded: list[FakeEncoder] = []
+
+    def load_for(fingerprint):
+        assert fingerprint == FakeEncoder().fingerprint
+        loaded.append(FakeEncoder())
+        return loaded[-1]
+
+    monkeypatch.setattr("semsearch.encoder.load_for", load_for)
+    (notes / "two.md").unlink()
+    with semsearch.build(notes, home) as opened:
+        assert (opened.report.removed, opened.report.encoded) == (1, 0)
+        assert not loaded
+        assert sentence("vaccine") in opened.search("vaccine", fold=False).hits[0].text
+        assert len(loaded) == 1
+    write(notes, "three.md", "charter")
+    with semsearch.build(notes, home) as opened:
+        assert opened.report.encoded == 1
+        assert opened.search("charter", fold=False).hits[0].text == sentence("charter")
+    assert [each.encoded for each in loaded] == [[], [sentence("charter")]]
+
+
 def test_fresh_forgets_other_sources(notes, home, tmp_path):
     build(notes, home)
     write(tmp_path / "more", "three.md", "charter")

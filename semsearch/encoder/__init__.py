@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semsearch.encoder.cache import cache_folder, remember, remembered, touched
+from semsearch.encoder.deferred import DeferredEncoder
 from semsearch.encoder.export import Export, ensure, opened
 from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
 from semsearch.errors import ModelMismatch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""
 
-__all__ = ["DEFAULT_MODEL", "cache_folder", "check_unchanged", "load", "load_for"]
+__all__ = ["DEFAULT_MODEL", "DeferredEncoder", "cache_folder", "check_unchanged", "load", "load_for", "load_when_needed"]
 
 
 def load(name: str = DEFAULT_MODEL) -> Encoder:
@@ -49,6 +50,15 @@ def load_for(fingerprint: Fingerprint) -> Encoder:
     if not export.fingerprint.same_vectors(fingerprint):
         raise _mismatch(fingerprint)
     return _encoder(replace(export, fingerprint=fingerprint), None)
+
+
+def load_when_needed(fingerprint: Fingerprint) -> DeferredEncoder:
+    """The same, for one who may not need it; whether the model has changed is looked at now.
+
+    :raises ModelMismatch: if the model by that name has changed since.
+    """
+    check_unchanged(fingerprint)
+    return DeferredEncoder(fingerprint, lambda: load_for(fingerprint))
 
 
 def check_unchanged(fingerprint: Fingerprint) -> None:

@@ -275,8 +275,8 @@ def _index(plan: _Plan, model: str | None) -> Iterator[tuple[Index, float]]:
         yield index, seconds
 
 
-def _build(plan: _Plan, place: Path, corpus: Path, model: str | None, *, fresh: bool = False) -> Encoder:
-    """Make or refresh an index; the encoder that was used."""
+def _build(plan: _Plan, place: Path, corpus: Path, model: str | None, *, fresh: bool = False) -> Encoder | None:
+    """Make or refresh an index; the encoder that was used, None if none was."""
     builder = Builder(place, [str(corpus)], fresh, whole=plan.whole)
     try:
         _, encoder = builder.run(model, plan.encoder, plan.progress)
