@@ -20,7 +20,7 @@ from common import data_folder, machine, save
 from numpy.typing import NDArray
 from quality import NINE
 
-from semsearch import fusion, vectors
+from semsearch import fusion
 from semsearch.evaluation.datasets import beir
 from semsearch.index import words_for
 from semsearch.ranking import Question, rank, wanted
@@ -49,13 +49,13 @@ def candidates(data: Path, name: str) -> list[Asked]:
     dataset = beir(data / name, "test")
     asked = []
     with index_of(data / name) as index:
-        reader, encoder = index._reader, index._loaded()
-        segments, lexical = reader.segments(), words_for(index._reader, "hybrid")
+        reader, encoder = index._reader, index._loaded(index._reader)
+        vectors, lexical = reader.vectors(), words_for(index._reader, "hybrid")
         for query, text in dataset.queries.items():
             encoded = encoder.encode_queries([text])
-            (near,) = vectors.search(segments, encoded.vectors, wanted(DEPTH))
+            (near,) = vectors.search(encoded.vectors, wanted(DEPTH))
             (question,) = Question.all_of([text], encoded, lexical)
-            ranking = rank(question, "hybrid", DEPTH, segments=segments, lexical=lexical, near=near, allowed=None)
+            ranking = rank(question, "hybrid", DEPTH, vectors=vectors, lexical=lexical, near=near, allowed=None)
             names = {row.row: str(row.metadata["_id"]) for row in reader.passages(ranking.rows.tolist(), 1)}
             grades = dataset.judgments[query]
             ids = [names[row] for row in ranking.rows.tolist()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from semsearch import fusion, vectors
+from semsearch import fusion
 from semsearch.errors import IndexCorrupt
 from semsearch.ranking import Question, Ranking
 from semsearch.records import Explanation, Highlight, Hit, Mode, Origin, Place
@@ -209,7 +209,7 @@ class Maker:
         if isinstance(self._question, str) or self._ranking.similarities is None:
             texts = [passage.text[start:end] for start, end in passage.sentences]
             return int(np.argmax(self._lexical.overlap(self._text, texts)))
-        tokens = vectors.sentences(self._reader.segments(), item.row)
+        tokens = self._reader.vectors().sentences(item.row)
         if len(tokens) != len(passage.sentences):
             raise IndexCorrupt(f"sentences of {item.source} and their vectors differ: see semsearch check")
         return fusion.strongest_sentence(self._ranking.similarities(place), self._question.weights, tokens)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semsearch import encoder as encoders
-from semsearch import filters, vectors
+from semsearch import filters
 from semsearch._version import __version__
 from semsearch.arguments import MAX_K, check_k, check_mode, check_query
 from semsearch.errors import InputError, ModelMismatch
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from semsearch.encoder.reranker import Reranker
     from semsearch.lexical import Lexical
     from semsearch.protocols import Found
-    from semsearch.vectors import Segment
+    from semsearch.vectors import Vectors
 
 __all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
 
@@ -242,7 +242,7 @@ class Index:
         conditions = filters.parse(where)
         reader = self._reader
         # Opened in any case, so that what is closed or damaged is told.
-        _segments(reader, mode), words_for(reader, mode)
+        _vectors(reader, mode), words_for(reader, mode)
         if not cleaned:
             return []
         allowed = reader.allowed(conditions) if conditions else None
@@ -316,7 +316,7 @@ class Index:
             encoded = encoder.encode_queries(texts)
         return (
             Question.all_of(texts, encoded, words_for(reader, mode)),
-            vectors.search(_segments(reader, mode), encoded.vectors, depth, allowed=allowed),
+            reader.vectors().search(encoded.vectors, depth, allowed=allowed),
             started,
         )
 
@@ -335,7 +335,7 @@ class Index:
         if mode == "hybrid" and isinstance(question, Question) and not question.known:
             # What the model cannot read, it would compare by chance.
             question, near, mode = question.text, None, "lexical"
-        segments, lexical = _segments(reader, mode), words_for(reader, mode)
+        vectors, lexical = _vectors(reader, mode), words_for(reader, mode)
         rows = None if allowed is None else allowed.rows
         depth = choice.k
         most = choice.k
@@ -343,14 +343,14 @@ class Index:
             n_articles = reader.n_articles() if allowed is None else len(allowed.articles)
             most = min(most, choice.per_article * n_articles)
         while True:
-            ranking = rank(question, mode, depth, segments=segments, lexical=lexical, near=near, allowed=rows)
+            ranking = rank(question, mode, depth, vectors=vectors, lexical=lexical, near=near, allowed=rows)
             maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, reader), explain=explain)
             hits = maker.choose(choice)
             if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= MAX_K:
                 return hits
             depth = min(MAX_K, 4 * compared(depth))
-            if not isinstance(question, str):
-                (near,) = vectors.search(segments, question.vector[None], wanted(depth), allowed=rows)
+            if vectors is not None and not isinstance(question, str):
+                (near,) = vectors.search(question.vector[None], wanted(depth), allowed=rows)
 
     def _reranked(self, question: Question | str, hits: list[Hit], name: str, seconds: float) -> list[Hit]:
         text = question if isinstance(question, str) else question.text
@@ -386,9 +386,9 @@ class _Origin:
         return citations.verify(self.reader, self.passage, self.encoder)
 
 
-def _segments(reader: Reader, mode: Mode) -> list[Segment]:
+def _vectors(reader: Reader, mode: Mode) -> Vectors | None:
     """The vectors, where the mode asks them."""
-    return [] if mode == "lexical" else reader.segments()
+    return None if mode == "lexical" else reader.vectors()
 
 
 def words_for(reader: Reader, mode: Mode) -> Lexical:

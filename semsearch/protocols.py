@@ -63,9 +63,9 @@ class Encoded(NamedTuple):
     """The vectors of some passages, by position in the list that was given.
 
     ``vectors``: float32 (n, d), unit rows, row i is passage ``positions[i]``.
-    ``tokens``: n arrays, uint8 (number of tokens, `signs.WIDTH`): the codes of what a question's tokens are compared with,
-    which are the context's and the text's token vectors, out of the same pass through the model.
-    ``sentences``: n arrays, int32 (number of sentences, 2): the first of a sentence's tokens and the one behind its last; both
+    ``tokens``: n arrays, uint8 (number of words, `signs.WIDTH`): the codes of what a question's tokens are compared with, which
+    are the words of context and text, each the sum of its pieces' vectors out of the same pass through the model.
+    ``sentences``: n arrays, int32 (number of sentences, 2): the first of a sentence's words and the one behind its last; both
     equal where it has none.
     """
 

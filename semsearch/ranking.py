@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch import fusion, signs, vectors
+from semsearch import fusion, signs
 from semsearch.fusion import Parts
 from semsearch.lexical import Boosts
 from semsearch.records import Mode
-from semsearch.vectors import Segment
+from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
     from semsearch.lexical import Lexical
@@ -114,10 +114,10 @@ class _Candidates:
     best_bm25: float
     vectors: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
-    def at(self, places: NDArray[np.int64], segments: Sequence[Segment]) -> _Candidates:
+    def at(self, places: NDArray[np.int64], vectors: Vectors) -> _Candidates:
         """Some of them, with their vectors."""
         rows = self.rows[places]
-        return _Candidates(rows, self.cosines[places], self.bm25[places], self.best_bm25, vectors.take(segments, rows))
+        return _Candidates(rows, self.cosines[places], self.bm25[places], self.best_bm25, vectors.take(rows))
 
     def lexical(self) -> NDArray[np.float32]:
         return self.bm25 / np.float32(self.best_bm25) if self.best_bm25 > 0 else self.bm25
@@ -138,7 +138,7 @@ def rank(
     mode: Mode,
     k: int,
     *,
-    segments: Sequence[Segment],
+    vectors: Vectors | None,
     lexical: Lexical,
     near: Found | None,
     allowed: Rows | None,
@@ -146,19 +146,20 @@ def rank(
     """Rows in the order of their scores: `compared` of them, if there are so many.
 
     :param question: its text alone where ``mode`` is lexical.
+    :param vectors: None where ``mode`` is lexical.
     :param near: the rows nearest to the question's vector, `wanted` of them; None where ``mode`` is lexical.
     :param allowed: int64, ascending: the only rows that may come back; None for all.
     """
-    if isinstance(question, str) or near is None:
+    if isinstance(question, str) or near is None or vectors is None:
         return _by_words(str(question), k, lexical, allowed)
     if mode == "dense":
         zeros = np.zeros(len(near.rows), np.float32)
         candidates = _Candidates(near.rows, near.scores, zeros, 0.0)
     else:
-        candidates = _union(question, near, k, segments, lexical, allowed)
+        candidates = _union(question, near, k, vectors, lexical, allowed)
     first = np.argsort(-(candidates.cosines + fusion.LEXICAL * candidates.lexical()), kind="stable")[: compared(k)]
-    candidates = candidates.at(first, segments)
-    codes = vectors.tokens(segments, candidates.rows)
+    candidates = candidates.at(first, vectors)
+    codes = vectors.words(candidates.rows)
     nothing = np.zeros(len(codes), np.float32)
     late, compared_first = _late(question, codes)
     parts = Parts(candidates.cosines, late, candidates.lexical(), nothing)
@@ -206,9 +207,7 @@ def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Rank
     return Ranking(found.rows, scores, Parts(nothing, nothing, scores, nothing), found.scores, None)
 
 
-def _union(
-    question: Question, near: Found, k: int, segments: Sequence[Segment], lexical: Lexical, allowed: Rows | None
-) -> _Candidates:
+def _union(question: Question, near: Found, k: int, vectors: Vectors, lexical: Lexical, allowed: Rows | None) -> _Candidates:
     """What either arm found and may be compared, with the scores of both.
 
     Where a quoted phrase is in any row allowed, only rows that have it.
@@ -237,7 +236,7 @@ def _union(
         kept = bm25 > 0
         rows, cosines, has_cosine, bm25 = rows[kept], cosines[kept], has_cosine[kept], bm25[kept]
     if not has_cosine.all():
-        cosines[~has_cosine] = vectors.take(segments, rows[~has_cosine]) @ question.vector
+        cosines[~has_cosine] = vectors.take(rows[~has_cosine]) @ question.vector
     return _Candidates(rows, cosines, bm25, best)
 
 

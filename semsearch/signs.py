@@ -1,12 +1,12 @@
 """One bit a direction: how the vectors of tokens are kept, and how near a question's tokens are to them.
 
-A token's vector is turned by a fixed rotation, and of each of 256 directions only the sign is kept: 32 bytes in place of
-1,536. The question's vectors are not rounded, so that the product of the two, divided by what it is for equal vectors,
+A vector is turned by a fixed rotation, and of each of 128 directions only the sign is kept: 16 bytes in place of 1,536. The
+question's vectors are not rounded, so that the product of the two, divided by what it is for equal vectors,
 estimates the cosine (the asymmetric estimate of Gao and Long, "RaBitQ", SIGMOD 2024, section 3, without its correction for
 each vector). The rotation is made of signs, shuffles and Hadamard transforms (Ailon and Chazelle, "The Fast
 Johnson-Lindenstrauss Transform", SIAM J. Comput. 2009): nothing is learned, so the codes of a text depend on the model alone.
 
-With them in place of whole vectors, mean nDCG@10 over nine collections was the same to 0.1 (``benchmarks/README.md``).
+With them in place of whole vectors, mean nDCG@10 over nine collections was the same to 0.2 (``benchmarks/README.md``).
 
 Deliberately not here: where codes are kept (`vectors`), what is made of the similarities (`fusion`).
 """
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.uint8]
 
-__all__ = ["BITS", "WIDTH", "pack", "similarities", "turned"]
+__all__ = ["BITS", "WIDTH", "pack", "rotation", "similarities", "turned"]
 
-BITS = 256
+BITS = 128
 WIDTH = BITS // 8
 """Bytes of a code."""
 _ROUNDS = 2
@@ -43,6 +43,15 @@ def pack(tokens: Matrix) -> Codes:
     return np.packbits(tokens @ _matrix(tokens.shape[1]) > 0, axis=1)
 
 
+@lru_cache(maxsize=4)
+def rotation(dimension: int) -> Matrix:
+    """A fixed rotation, float32 (d, d), for rows to be multiplied with, as in ``rows @ matrix``.
+
+    It spreads what a vector says over all its coordinates, each of which is then about normally distributed.
+    """
+    return _rotated(np.eye(dimension, dtype=np.float32), 0)
+
+
 def turned(queries: Matrix) -> Matrix:
     """A question's vectors as `similarities` takes them: float32 (m, `BITS`).
 
@@ -54,7 +63,7 @@ def turned(queries: Matrix) -> Matrix:
 
 
 def similarities(queries: Matrix, codes: Codes) -> Matrix:
-    """Estimated cosines of vectors and codes: float32 (m, n), off by 0.05 for one in three, and not bounded by 1.
+    """Estimated cosines of vectors and codes: float32 (m, n), off by 0.08 for one in three, and not bounded by 1.
 
     :param queries: float32 (m, `BITS`), from `turned`.
     :param codes: uint8 (n, `WIDTH`), made of vectors of the same dimension.
@@ -76,7 +85,7 @@ def _matrix(dimension: int) -> Matrix:
 
 
 def _turned(rows: Matrix) -> Matrix:
-    """Rows along 256 directions: float32 (n, `BITS`). Up to 256 dimensions these are of several rotations."""
+    """Rows along 128 directions: float32 (n, `BITS`). Up to 128 dimensions these are of several rotations."""
     dimension = rows.shape[1]
     parts = [_rotated(rows, number) for number in range(-(-BITS // dimension))]
     return np.ascontiguousarray(np.concatenate(parts, axis=1)[:, :BITS])

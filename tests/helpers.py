@@ -82,12 +82,12 @@ def contents(path: Path) -> list[tuple[Any, ...]]:
     """All passages of an index, with their vectors, the codes of their tokens, and which of them each sentence has."""
     with closing(Reader(path)) as reader:
         found = []
-        for segment in reader.segments():
+        for segment in reader.vectors().segments:
             rows = list(range(segment.first_row, segment.first_row + segment.n_rows))
             for item in reader.passages(rows, 100):
                 vector = segment.vectors(np.asarray([item.row])).tolist()
                 # Not its row nor its number, which tell of the index's history.
-                kept = (segment.tokens(item.row).tobytes(), segment.sentences(item.row).tolist())
+                kept = (segment.words(item.row).tobytes(), segment.sentences(item.row).tolist())
                 found.append((*item[2:], vector, *kept))
         assert len(found) == reader.counts()["passages"]
         return sorted(found, key=lambda item: (item[1], item[0].start))
@@ -113,8 +113,8 @@ class Everything:
         lexical = words_for(reader, "hybrid")
         asked = FakeEncoder().encode_queries([query])
         self.rows = np.asarray([row for (row,) in reader._database.execute("SELECT row FROM embeddings ORDER BY row")], np.int64)
-        segments = {row: part for part in reader.segments() for row in range(part.first_row, part.first_row + part.n_rows)}
-        vectors = np.concatenate([segments[int(row)].vectors(np.asarray([row])) for row in self.rows])
+        opened = reader.vectors()
+        vectors = opened.take(self.rows)
         self.cosine = vectors @ asked.vectors[0]
         # Each of the fake encoder's tokens is a word.
         rarity = lexical.rarity([query[start:end] for start, end in asked.spans[0]])
@@ -125,7 +125,7 @@ class Everything:
                     w * max(near)
                     for w, near in zip(weights, signs.similarities(signs.turned(asked.tokens[0]), codes), strict=True)
                 )
-                for codes in (segments[int(row)].tokens(int(row)) for row in self.rows)
+                for codes in opened.words(self.rows)
             ]
         )
         self.bm25 = lexical.scores(query, self.rows)

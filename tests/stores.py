@@ -48,12 +48,12 @@ def stored(folder: Path) -> dict[str, np.ndarray]:
     """Every passage's text with the vector that the index has for it."""
     with closing(Reader(folder)) as reader:
         found = {}
-        for segment in reader.segments():
+        for segment in reader.vectors().segments:
             rows = list(range(segment.first_row, segment.first_row + segment.n_rows))
             for item in reader.passages(rows, 10):
                 found[item.passage.text] = segment.vectors(np.asarray([item.row]))[0]
                 tokens, sentences = FakeEncoder.tokens(PassageText("", item.passage.text, item.passage.sentences))
-                assert np.array_equal(segment.tokens(item.row), tokens)
+                assert np.array_equal(segment.words(item.row), tokens)
                 assert np.array_equal(segment.sentences(item.row), sentences)
         return found
 

@@ -187,7 +187,7 @@ def test_a_killed_process_leaves_the_last_state_or_the_next(notes, home, root, w
     # Encoding was at its end, whenever it was.
     assert (report.passages, len(encoded)) == (5, 0)
     assert found_in(home) == {*files_of(home), "semsearch.lock", "semsearch.sqlite"}
-    assert len(segments(home)) == 4 * 2
+    assert len(segments(home)) == 2
     assert len(list(home.glob("lexical-*"))) == 1
 
 

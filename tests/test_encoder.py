@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 import semsearch
 from semsearch import articles, encoder, passages, signs
-from semsearch.encoder import export, model
+from semsearch.encoder import export, fast, model
 from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
 from semsearch.encoder.fast import FastEncoder, unit
 from semsearch.encoder.reference import ReferenceEncoder
@@ -102,13 +103,13 @@ def test_a_batch_gives_what_one_by_one_gives(bundled):
         assert np.array_equal(together.spans[place], alone.spans[0])
 
 
-def states(bundled, text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def states(bundled, text: str, *, scaled: bool = True) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Unit vectors of a text's tokens by one pass of the model, and where they stand; special tokens left out."""
     encoding = bundled._tokenizer.encode(text)
     ids = np.array([encoding.ids])
     found = OnnxRuntime(bundled._export).run(Batch([0], ids, np.ones_like(ids)))[0]
     real = [place for place, (start, end) in enumerate(encoding.offsets) if end > start]
-    return unit(found[real]), [encoding.offsets[place] for place in real]
+    return unit(found[real]) if scaled else found[real], [encoding.offsets[place] for place in real]
 
 
 def test_tokens_of_questions_are_those_of_the_model(bundled):
@@ -123,23 +124,54 @@ def test_tokens_of_questions_are_those_of_the_model(bundled):
     assert np.allclose(np.linalg.norm(np.concatenate(queries.tokens), axis=1), 1, atol=1e-5)
 
 
-def test_codes_are_those_of_the_passages_own_token_vectors(bundled):
-    text = "The ship left at dawn. Nobody saw it go. A week later it was found."
+def test_codes_are_those_of_the_passages_own_words(bundled):
+    text = "The ship left Carabobo at dawn. Nobody saw it go -- not even S-300s. A week later it was found."
     given = passage(text, "A lost ship.")
     _, (codes,), (ranges,) = encode(FastEncoder(bundled._export, lambda engine: engine), [given])
     whole = f"A lost ship. {text}"
-    expected, offsets = states(bundled, whole)
-    same = signs.pack(expected)
+    expected, offsets = states(bundled, whole, scaled=False)
+    words = [found.span() for found in re.finditer(r"\w+", whole)]
+    pieces = [[i for i, (a, b) in enumerate(offsets) if a >= start and b <= end] for start, end in words]
+    # A word of several pieces is their sum, marks are none.
+    assert max(map(len, pieces)) > 1
+    assert sum(map(len, pieces)) < len(offsets)
+    same = signs.pack(np.stack([expected[inside].sum(axis=0) for inside in pieces]))
     # A sign whose number is nearly 0 may turn with the last bit.
     assert codes.shape == same.shape
     assert np.unpackbits(codes ^ same).mean() < 1e-3
     shift = len("A lost ship. ")
     assert len(ranges) == 3
     for (first, behind), (start, end) in zip(ranges, given.sentences, strict=True):
-        inside = [i for i, (a, b) in enumerate(offsets) if a >= start + shift and b <= end + shift]
+        inside = [i for i, (a, b) in enumerate(words) if a >= start + shift and b <= end + shift]
         assert list(range(first, behind)) == inside
     # Nothing but the context stands before the first.
-    assert ranges[0][0] == sum(end <= shift for _, end in offsets) == 4
+    assert ranges[0][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Two words", ["Two", "words"]),
+        ("a-b, c_d 3.5!", ["a", "b", "c_d", "3", "5"]),
+        ("naïveté Größe Москва", ["naïveté", "Größe", "Москва"]),
+        ("東京へ行く", ["東", "京", "へ", "行", "く"]),
+        ("?! --", ["?", "!", "-", "-"]),
+        ("", []),
+    ],
+)
+def test_words_are_runs_of_letters_and_figures_else_tokens(bundled, text, expected):
+    encoding = bundled._tokenizer.encode(text, add_special_tokens=False)
+    spans = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
+    inside, first, words = fast._words(text, spans)
+    assert [text[a:b] for a, b in words] == expected
+    assert len(first) == len(words)
+    assert len(inside) <= len(spans)
+
+
+def test_no_word_is_of_two_sentences(bundled):
+    """Wherever sentences are cut."""
+    _, (codes,), (ranges,) = encode(bundled, [PassageText("", "unforgettable", ((0, 5), (5, 13)))])
+    assert (len(codes), ranges.tolist()) == (1, [[0, 1], [1, 1]])
 
 
 def test_a_sentence_without_tokens_has_none(bundled):
@@ -160,8 +192,10 @@ def test_a_long_context_is_shortened_and_the_text_is_not(bundled):
     _, tokens, sentences = encode(bundled, given)
     own = len(tokens[2])
     assert [int(ranges[-1, 1] - ranges[0, 0]) for ranges in sentences] == [own] * 3
-    assert len(tokens[0]) == own + bundled.passage_tokens // CONTEXT_SHARE
-    # Token by token, the text reads much the same under a long context as under a short one.
+    # The last word of the context may lose some of its pieces.
+    kept = bundled._tokenizer.encode(f"{title} " * 40, add_special_tokens=False).offsets[: bundled.passage_tokens // CONTEXT_SHARE]
+    assert len(tokens[0]) == own + len((f"{title} " * 40)[: kept[-1][1]].split())
+    # Word by word, the text reads much the same under a long context as under a short one.
     long, short = (np.unpackbits(codes[-own:], axis=1) for codes in tokens[:2])
     assert (long == short).mean() > 0.7
 
@@ -213,8 +247,8 @@ def test_prompts_and_pooling_come_from_the_models_own_configuration(make_model, 
     if pooling == "mean":
         # The prompt is read, and is none of the question's tokens, nor of the passage's.
         assert [texts[0][a:b] for a, b in encoded.spans[0]] == ["What", "aid", "was", "offered", "?"]
-        assert [len(codes) for codes in tokens] == [5, 9]
-        assert [ranges.tolist() for ranges in sentences] == [[[0, 5]], [[0, 4], [4, 9]]]
+        assert [len(codes) for codes in tokens] == [4, 7]
+        assert [ranges.tolist() for ranges in sentences] == [[[0, 4]], [[0, 3], [3, 7]]]
     else:
         # A token of a question is all of it, one of a passage is a sentence.
         assert np.array_equal(encoded.tokens[1], encoded.vectors[1:])
@@ -371,7 +405,7 @@ def test_an_export_is_shared_by_copies_of_a_model_and_each_keeps_its_name(make_m
     shutil.rmtree(tmp_path / "copy")
     again = encoder.load_for(second.fingerprint)
     assert again.fingerprint == second.fingerprint
-    assert len(encode(again, [passage("Nothing but the export is needed.")])[1][0]) == 7
+    assert len(encode(again, [passage("Nothing but the export is needed.")])[1][0]) == 6
 
 
 def test_a_bundled_model_with_other_weights_is_refused(monkeypatch):

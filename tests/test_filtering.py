@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import edit
 
-from semsearch import vectors
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.filters import Filter, parse
 from semsearch.protocols import PassageText
@@ -174,7 +173,7 @@ def test_what_a_filtered_search_shows_is_all_there_is_to_see(tmp_path_factory, a
     query = FakeEncoder.vectors(["aid"])
     with closing(Reader(folder / "index")) as opened:
         allowed = opened.allowed(parse(meant))
-        (found,) = vectors.search(opened.segments(), query, k, allowed=allowed.rows)
+        (found,) = opened.vectors().search(query, k, allowed=allowed.rows)
         items = opened.passages(found.rows.tolist(), 100, allowed=allowed)
     chosen = [
         (f"{number}.md", text)

@@ -105,7 +105,7 @@ def test_links_are_not_followed(notes, home, outside):
     for kind in ("semsearch.sqlite", "pending.sqlite", "segment", "lexical", "file of lexical"):
         build(notes, home, fresh=True)
         path = {
-            "segment": next(home.glob("segment-*.tokens.npy")),
+            "segment": next(home.glob("segment-*.vectors")),
             "lexical": next(home.glob("lexical-*")),
             "file of lexical": next(home.glob("lexical-*/meta.json")),
         }.get(kind, home / kind)
@@ -238,9 +238,10 @@ def test_numbers_take_no_memory(built, root, statements):
 
 
 def test_no_pickle_is_ever_loaded(built):
-    path = next(built.glob("segment-*.offsets.npy"))
+    path = next(built.glob("segment-*.vectors"))
     path.unlink()
-    np.save(path, np.array([{}, {}], dtype=object), allow_pickle=True)
+    with path.open("wb") as file:
+        np.save(file, np.array([{}, {}], dtype=object), allow_pickle=True)
     files = json.loads(one(built, "SELECT files FROM segments"))
     for file in files:
         if file[0] == path.name:

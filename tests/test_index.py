@@ -160,7 +160,7 @@ def test_status(notes, home):
         "dimension": 11,
         "max_tokens": 64,
         "generation": 1,
-        "format": 3,
+        "format": 4,
         "written_by": semsearch.__version__,
         "path": str(home),
     }

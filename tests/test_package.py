@@ -17,7 +17,7 @@ from semsearch.cli import main
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"records", "protocols", "signs", "threads"},
+    {"records", "protocols", "scripts", "signs", "threads"},
     {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import semsearch
-from semsearch import ranking, signs, vectors
+from semsearch import ranking, signs
 from semsearch.index import words_for
 from semsearch.protocols import Queries
 from semsearch.ranking import Question, Ranking, rank, wanted
@@ -34,13 +34,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[semsearch.Index]
 
 
 def ranked(index: semsearch.Index, query: str, k: int, mode: str = "hybrid", allowed: np.ndarray | None = None) -> Ranking:
-    segments, lexical = index._reader.segments(), words_for(index._reader, mode)
+    vectors, lexical = index._reader.vectors(), words_for(index._reader, mode)
     if mode == "lexical":
-        return rank(query, mode, k, segments=segments, lexical=lexical, near=None, allowed=allowed)
+        return rank(query, mode, k, vectors=vectors, lexical=lexical, near=None, allowed=allowed)
     encoded = FakeEncoder().encode_queries([query])
     (question,) = Question.all_of([query], encoded, lexical)
-    (near,) = vectors.search(segments, encoded.vectors, wanted(k), allowed=allowed)
-    return rank(question, mode, k, segments=segments, lexical=lexical, near=near, allowed=allowed)
+    (near,) = vectors.search(encoded.vectors, wanted(k), allowed=allowed)
+    return rank(question, mode, k, vectors=vectors, lexical=lexical, near=near, allowed=allowed)
 
 
 QUERIES = ["aid", "oil vaccine", "word3 word7", "sword number17", "number251", "election word1 council", "nothing of all that"]
@@ -63,7 +63,7 @@ def test_every_row_has_both_arms_true_scores_whichever_found_it(large, query, fe
     assert found.scores == pytest.approx(found.parts.hybrid(), abs=1e-6)
     assert np.all(np.diff(found.scores) <= 0)
     for place in (0, len(found.rows) - 1):
-        (codes,) = vectors.tokens(large._reader.segments(), found.rows[[place]])
+        (codes,) = large._reader.vectors().words(found.rows[[place]])
         assert found.similarities(place).shape == (len(FakeEncoder().encode_queries([query]).tokens[0]), len(codes))
 
 

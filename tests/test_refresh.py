@@ -122,7 +122,7 @@ def test_segments_merge_and_answers_stay(tmp_path, home, monkeypatch):
     for number in range(9):
         write(folder, f"{number}.md", f"aid{' oil' * number}")
         build(folder, home)
-        assert len(segments(home)) <= 4 * 3
+        assert len(segments(home)) <= 3
     build(folder, tmp_path / "new")
     assert found(home, "aid oil").hits == found(tmp_path / "new", "aid oil").hits
     assert contents(home) == contents(tmp_path / "new")
@@ -133,5 +133,5 @@ def test_many_segments_answer_as_one(notes, home, tmp_path, monkeypatch):
     for place in (vector_side, builder):
         monkeypatch.setattr(place, "SEGMENT_ROWS", 1)
     build(notes, home)
-    assert len(segments(home)) == 4 * 4
+    assert len(segments(home)) == 4
     assert found(home, "aid oil").hits == found(tmp_path / "one", "aid oil").hits

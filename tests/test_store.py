@@ -24,7 +24,7 @@ def test_what_was_written_is_read(tmp_path):
         counts = reader.counts()
         assert counts.pop("bytes") == sum(path.stat().st_size for path in (tmp_path / "index").rglob("*") if path.is_file())
         assert counts == {"files": 2, "articles": 2, "passages": 3}
-        (segment,) = reader.segments()
+        (segment,) = reader.vectors().segments
         assert segment.n_rows == 2
         one, two = reader.passages([0], 10)
         assert (one.source, two.source, one.row, two.row) == ("as/a.md", "as/b.md", 0, 0)
@@ -82,7 +82,7 @@ def test_small_segments_are_merged(tmp_path, monkeypatch):
         put(folder, {f"{i}.md": [f"aid {'oil ' * i}", f"gas {'oil ' * i}"]})
         texts |= {f"aid {'oil ' * i}", f"gas {'oil ' * i}"}
         agrees(folder, texts)
-        assert len(list(folder.glob("segment-*.faiss"))) <= 2
+        assert len(list(folder.glob("segment-*.vectors"))) <= 2
 
 
 def test_nothing_left_to_find(tmp_path):
@@ -141,7 +141,7 @@ def test_an_interrupt_just_behind_the_commit_loses_nothing(tmp_path, monkeypatch
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path):
     folder = tmp_path / "index"
     put(folder, {"a.md": ["aid"]})
-    (folder / "segment-0123456789abcdef.faiss").write_bytes(b"half")
+    (folder / "segment-0123456789abcdef.vectors").write_bytes(b"half")
     put(folder, {"b.md": ["oil"]})
     agrees(folder, {"aid", "oil"})
 
@@ -154,7 +154,7 @@ def test_a_reader_keeps_its_generation_when_its_segments_are_replaced(tmp_path):
         opened.commit(FINGERPRINT, "2.0")
         opened.close()
         put(folder, {"b.md": ["oil"]})
-        (segment,) = reader.segments()
+        (segment,) = reader.vectors().segments
         assert np.array_equal(segment.vectors(np.asarray([0])), FakeEncoder.vectors(["aid"]))
         assert [item.passage.text for item in reader.passages([0], 9)] == ["aid"]
         assert reader.meta["generation"] == "1"

@@ -101,7 +101,7 @@ def test_damage_is_told_on_opening(tmp_path, statement):
     edit(tmp_path / "index", statement)
     mends = r"(make it anew with semsearch index SOURCE\.\.\. --fresh --index |mend it with semsearch check --repair$)"
     with pytest.raises(IndexCorrupt, match=mends), closing(Reader(tmp_path / "index")) as reader:
-        reader.segments()
+        reader.vectors()
 
 
 @pytest.mark.parametrize("statement", ["UPDATE passages SET sentences = x'00'", "UPDATE passages SET headings = 'x'"])
@@ -131,7 +131,7 @@ def test_a_closed_reader_says_so(tmp_path):
     reader = Reader(tmp_path / "index")
     reader.close()
     reader.close()
-    for use in (reader.segments, reader.counts, lambda: reader.passages([0], 1)):
+    for use in (reader.vectors, reader.counts, lambda: reader.passages([0], 1)):
         with pytest.raises(InputError, match=r"was closed: open it again$"):
             use()
 
@@ -249,4 +249,4 @@ def test_a_relative_path_outlives_a_change_of_folder(tmp_path, monkeypatch):
         monkeypatch.chdir("/")
         assert reader.passages([0], 1)[0].path == str(tmp_path / "a.md")
         assert reader.counts()["bytes"] > 0
-        assert reader.segments()[0].n_rows == 1
+        assert reader.vectors().n_rows == 1

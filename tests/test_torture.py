@@ -87,7 +87,7 @@ def test_every_reader_sees_whole_generations(launcher, trials, tmp_path):
 
 def test_every_way_to_damage_a_file_changes_it(launcher, tmp_path):
     (tmp_path / "template").mkdir()
-    for name in ("semsearch.sqlite", "segment-1.faiss", "segment-2.faiss"):
+    for name in ("semsearch.sqlite", "segment-1.vectors", "segment-2.vectors"):
         (tmp_path / "template" / name).write_bytes(name.encode() * 1000)
     for number in range(50):
         folder = tmp_path / str(number)
@@ -98,7 +98,7 @@ def test_every_way_to_damage_a_file_changes_it(launcher, tmp_path):
         kind, told = corruption.damage(folder, random.Random(number))
         after = {path.name: path.read_bytes() for path in folder.iterdir()}
         assert after != before
-        assert kind in ("database", ".faiss")
+        assert kind in ("database", ".vectors")
         assert told.split()[0] in before
 
 

@@ -209,7 +209,7 @@ class Maker:
 
     def repairs(self) -> list[Scenario]:
         """Vectors or words are damaged, and mended."""
-        damages = {"vectors": ".faiss", "tokens": ".tokens.npy", "words": ".idx"}
+        damages = {"vectors": ".vectors", "words": ".idx"}
 
         def damaging(suffix: str) -> Callable[[Path], None]:
             def damage(folder: Path) -> None:

@@ -98,7 +98,7 @@ class OnnxRuntime:
 class OpenVino:
     """The exported network in openvino: bfloat16 where the processor has it, else single precision."""
 
-    budget = 4096
+    budget = 2048
 
     def __init__(self, export: Export) -> None:
         import openvino

@@ -6,6 +6,7 @@ Deliberately not here: what multiplies (`engines`), how the export came about (`
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from semsearch import signs
 from semsearch.encoder.engines import Batch, BulkEngine, OnnxRuntime
 from semsearch.encoder.export import Export
 from semsearch.protocols import CONTEXT_SHARE, Encoded, Fingerprint, PassageText, Queries
+from semsearch.scripts import UNSPACED
+from semsearch.threads import one_multiplier
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -32,6 +35,7 @@ company, so that a refresh ends where a fresh build does (in bfloat16; in batche
 vector, by up to 0.0007 in a coordinate)."""
 _CHARACTERS = 100
 """Characters of a question that are looked at for each token that the model takes: more than any word has."""
+_WORD = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}]+")
 
 
 class FastEncoder:
@@ -100,30 +104,34 @@ class FastEncoder:
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         """Passages, with the model's document prompt, longest first; each position comes once.
 
-        Token vectors are those of the passage's own pass, so a word is read in its passage. Models that do not pool by the mean
-        have none that mean much: their sentences are encoded on their own, and stand for the tokens.
+        Token vectors are those of the passage's own pass, so a word is read in its passage; those of a word's pieces are added
+        up. Models that do not pool by the mean have none that mean much: their sentences are encoded on their own, and stand for
+        the words.
         """
         prefixes = [self._prefix(passage.context) for passage in passages]
-        encodings = self._tokenizer.encode_batch(
-            [prefix + passage.text for prefix, passage in zip(prefixes, passages, strict=True)]
-        )
+        texts = [prefix + passage.text for prefix, passage in zip(prefixes, passages, strict=True)]
+        encodings = self._tokenizer.encode_batch(texts)
         prompt = len(self.fingerprint.document_prompt)
 
         def finish(batch: Batch, states: NDArray[np.float32]) -> Encoded:
             vectors = self._pool(batch, states)
             if not self._late:
                 return Encoded(batch.positions, vectors, [], [])
-            real = [self._real(encodings[position], prompt)[0] for position in batch.positions]
-            codes = signs.pack(np.concatenate([states[row, chosen] for row, chosen in enumerate(real)]))
-            ranges = [
-                _token_ranges(encodings[position], chosen, len(prefixes[position]), passages[position])
-                for position, chosen in zip(batch.positions, real, strict=True)
-            ]
-            return Encoded(batch.positions, vectors, np.split(codes, np.cumsum([len(chosen) for chosen in real])[:-1]), ranges)
+            words, ranges = [], []
+            for row, position in enumerate(batch.positions):
+                real, _ = self._real(encodings[position], prompt)
+                spans = np.asarray(encodings[position].offsets, np.int64).reshape(-1, 2)[real]
+                inside, first, word_spans = _words(texts[position], spans)
+                words.append(_sums(states[row, real[inside]], first))
+                ranges.append(_word_ranges(word_spans, len(prefixes[position]), passages[position]))
+            codes = signs.pack(np.concatenate(words))
+            return Encoded(batch.positions, vectors, np.split(codes, np.cumsum([len(each) for each in words])[:-1]), ranges)
 
         engine = self._bulk_engine()
-        for encoded in engine.map(self._batches(encodings, engine.budget, multiple=_PADDED, warn=True), finish):
-            yield encoded if self._late else self._with_sentences(encoded, passages)
+        # The engine's threads finish, too: those of numpy beside them took a tenth of the speed.
+        with one_multiplier():
+            for encoded in engine.map(self._batches(encodings, engine.budget, multiple=_PADDED, warn=True), finish):
+                yield encoded if self._late else self._with_sentences(encoded, passages)
 
     @property
     def _late(self) -> bool:
@@ -223,11 +231,39 @@ def one_code_each(vectors: Matrix, sizes: Sequence[int]) -> tuple[list[NDArray[n
     return tokens, ranges
 
 
-def _token_ranges(encoding: Encoding, real: NDArray[np.int64], prefix: int, passage: PassageText) -> NDArray[np.int32]:
-    """First token and the one behind the last of each sentence, counted among the real ones; both equal where it has none."""
-    offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[real]
+def _words(text: str, spans: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Which tokens are of words, at which of these each word begins, and where the words stand: int64 (n,), (m,), (m, 2).
+
+    A run of letters and figures is a word; in scripts without spaces, a token is. What is neither is left out, unless there is
+    nothing else.
+
+    :param spans: int64 (tokens, 2), of the tokens in the text, in their order.
+    """
+    runs = np.asarray([found.span() for found in _WORD.finditer(text)], np.int64).reshape(-1, 2)
+    # A token may include the space before its word, so the last run that it touches is its own.
+    own = np.searchsorted(runs[:, 0], spans[:, 1]) - 1
+    inside = np.flatnonzero((own >= 0) & (runs[own, 1] > spans[:, 0])) if len(runs) else np.empty(0, np.int64)
+    if not len(inside):
+        every = np.arange(len(spans))
+        return every, every, spans
+    first = np.flatnonzero(np.diff(own[inside], prepend=-1))
+    last = np.append(first[1:], len(inside)) - 1
+    return inside, first, np.stack([spans[inside[first], 0], spans[inside[last], 1]], axis=1)
+
+
+def _sums(rows: NDArray[np.float32], first: NDArray[np.int64]) -> Matrix:
+    """Rows added up from each of the first ones to the next."""
+    return np.add.reduceat(rows, first, axis=0) if len(first) < len(rows) else rows
+
+
+def _word_ranges(words: NDArray[np.int64], prefix: int, passage: PassageText) -> NDArray[np.int32]:
+    """First word and the one behind the last of each sentence; both equal where it has none. No word is in two.
+
+    :param words: int64 (n, 2), where they stand in prefix and text.
+    """
     spans = np.asarray(passage.sentences, np.int64).reshape(-1, 2) + prefix
-    # By a token's end at the left and its start at the right: a token may include the space before its word.
-    first = np.searchsorted(offsets[:, 1], spans[:, 0], side="right")
-    behind = np.searchsorted(offsets[:, 0], spans[:, 1], side="left")
+    # By a word's end at the left and its start at the right: its first token may include the space before it.
+    first = np.searchsorted(words[:, 1], spans[:, 0], side="right")
+    behind = np.searchsorted(words[:, 0], spans[:, 1], side="left")
+    first[1:] = np.maximum(first[1:], behind[:-1])
     return np.stack([first, np.maximum(first, behind)], axis=1).astype(np.int32)

@@ -103,7 +103,7 @@ def _ids(item: PassageRow) -> list[str]:
 
 def _passages(reader: Reader) -> Iterator[PassageRow]:
     """Every passage of an index."""
-    for segment in reader.segments():
+    for segment in reader.vectors().segments:
         end = segment.first_row + segment.n_rows
         for first in range(segment.first_row, end, _AT_ONCE):
             # Several passages may share a row; none is left out.

@@ -26,6 +26,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from semsearch.scripts import UNSPACED
+
 if TYPE_CHECKING:
     from tantivy import TextAnalyzer
 
@@ -89,10 +91,8 @@ _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 _ACRONYM = re.compile(r"(?<!\w)(?:[^\W\d_]\.){2,}")
 _GROUP = re.compile(r",\d")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_PAIRED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u19e0-\u19ff\u2e80-\u2fdf\u3005-\u30ff"
-                     "\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff"
-                     "\U0001aff0-\U0001b16f\U00020000-\U000323af]")  # fmt: skip
-"""A letter of the scripts that put no space between words; the blocks that `_UNSPACED` has letters in."""
+_PAIRED = re.compile(f"[{UNSPACED}]")
+"""A letter of the scripts that put no space between words; `_UNSPACED` has letters of just these blocks."""
 
 
 def _spellings() -> dict[int, str | None]:

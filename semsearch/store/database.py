@@ -37,6 +37,7 @@ __all__ = [
     "connect_watched",
     "damaged",
     "is_there",
+    "lay_out",
     "missing",
     "names_listed",
     "one",
@@ -47,11 +48,13 @@ __all__ = [
     "translated",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date (`migration`)."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
 CHECKSUM_BYTES = 8
 """At the end of each page, as SQLite's checksum VFS has it."""
+PAGE_BYTES = 8192
+"""Passages are some 500 bytes long: in pages of 4,096 a tenth of a database was empty."""
 _WAIT = 10_000
 """Milliseconds in which another process may finish what it does to the database."""
 _CACHE = 64_000
@@ -221,7 +224,7 @@ def connect_to_write(folder: Path) -> apsw.Connection:
     database = connect(folder.resolve() / DATABASE, "mode=rwc")
     try:
         if not one(database, "SELECT count(*) FROM sqlite_master"):
-            reserve_checksums(database)
+            lay_out(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA cache_size = -{_CACHE}")
@@ -267,6 +270,12 @@ def _checksum_vfs() -> str:
         ) from error
     scratch.close()
     return "cksmvfs"
+
+
+def lay_out(database: apsw.Connection) -> None:
+    """How long the pages of a database are that is empty, and that each ends with its checksum."""
+    database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    reserve_checksums(database)
 
 
 def reserve_checksums(database: apsw.Connection) -> None:

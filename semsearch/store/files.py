@@ -25,7 +25,7 @@ import xxhash
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.lexical import is_lexical_file
 from semsearch.records import INDEX_DATABASE
-from semsearch.vectors import SEGMENT_SUFFIXES
+from semsearch.vectors import SEGMENT_SUFFIX
 
 __all__ = [
     "DAMAGED",
@@ -57,7 +57,9 @@ DAMAGED = "damaged.sqlite"
 """A database that ``--fresh`` replaces and could not read, until the new one is committed."""
 LOCK = "semsearch.lock"
 _SEGMENT = re.compile(r"segment-[0-9a-f]{16}\Z")
-_SEGMENT_FILE = re.compile(rf"segment-[0-9a-f]{{16}}(?:{'|'.join(map(re.escape, SEGMENT_SUFFIXES))})\Z")
+_SUFFIXES = (SEGMENT_SUFFIX, ".faiss", ".tokens.npy", ".sentences.npy", ".offsets.npy")
+"""Of a segment's file; the last four of those that earlier formats had."""
+_SEGMENT_FILE = re.compile(rf"segment-[0-9a-f]{{16}}(?:{'|'.join(map(re.escape, _SUFFIXES))})\Z")
 _LEXICAL_FOLDER = re.compile(r"lexical-[0-9a-f]{16}\Z")
 _LOGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 2**20

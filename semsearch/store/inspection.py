@@ -221,6 +221,7 @@ def _segments(database: apsw.Connection, folder: Path, found: Inspection) -> Non
                 found.counts["files"] += len(held.held.listed)
                 held.held.verify()
                 segment = held.open(database, found.fingerprint.dimension)
+                segment.check()
             finally:
                 held.close()
             wrong = next(_rows(database, segment, found), None)

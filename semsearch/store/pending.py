@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from semsearch import signs
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.store.database import connect, one, reserve_checksums, translated
+from semsearch.store.database import connect, lay_out, one, translated
 from semsearch.store.files import PENDING, Held, Listed, remove_database, writing
 from semsearch.store.segments import Codes, listed
 
@@ -195,7 +195,7 @@ def _connect(folder: Path, how: str) -> apsw.Connection:
     try:
         if how != "mode=ro":
             if not one(database, "SELECT count(*) FROM sqlite_master"):
-                reserve_checksums(database)
+                lay_out(database)
             database.execute("PRAGMA journal_mode = WAL")
             # Whatever becomes of the machine, it is consistent; the last seconds may be lost.
             database.execute("PRAGMA synchronous = NORMAL")

@@ -30,9 +30,9 @@ from semsearch.store.database import (
 )
 from semsearch.store.files import size_of
 from semsearch.store.filtering import Allowed
-from semsearch.store.tables import PASSAGE, FileRow, file_rows, fingerprint_of, metadata_of
+from semsearch.store.tables import PASSAGE, FileRow, depth_of, file_rows, fingerprint_of, metadata_of
 from semsearch.store.tables import passage as passage_of
-from semsearch.vectors import Segment, take
+from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
     from semsearch.filters import Filter
@@ -88,7 +88,7 @@ class Reader:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._closed = False
-        self._segments: list[Segment] | None = None
+        self._vectors: Vectors | None = None
         self._lexical: Lexical | None = None
         self._allowed: dict[Filter, Allowed] = {}
         if not is_there(folder):
@@ -135,7 +135,7 @@ class Reader:
             return
         with self._lock:
             self._closed = True
-            self._segments = self._lexical = None
+            self._vectors = self._lexical = None
             for segment in self._held_segments:
                 segment.close()
             self._held_words.close()
@@ -167,19 +167,21 @@ class Reader:
                 f"the index {self.folder} was opened before this process was forked off: open it again in each process"
             )
 
-    def segments(self) -> list[Segment]:
-        """The segments, in the order of their rows, opened with the first use.
+    def vectors(self) -> Vectors:
+        """The vectors, opened with the first use.
 
-        :raises IndexCorrupt: if one is not what was written.
+        :raises IndexCorrupt: if a segment is not the one that was written.
         :raises InputError: if the reader was closed.
         """
         self.check_process()
         with self._reading():
-            if self._segments is None:
-                self._segments = [held.open(self._database, self.fingerprint.dimension) for held in self._held_segments]
+            if self._vectors is None:
+                dimension = self.fingerprint.dimension
+                opened = [held.open(self._database, dimension) for held in self._held_segments]
+                self._vectors = Vectors(opened, dimension, depth_of(self.meta))
                 for held in self._held_segments:
                     held.close()
-            return self._segments
+            return self._vectors
 
     def lexical(self) -> Lexical:
         """The lexical side, opened with the first use.
@@ -303,11 +305,11 @@ class Reader:
             places = [place * count // min(n, count) for place in range(min(n, count))]
             rows = [int(one(self._database, statement, (place,))) for place in places]
         found = self.passages(sorted(set(rows)), 1)
-        return found, take(self.segments(), np.asarray([item.row for item in found], np.int64))
+        return found, self.vectors().take(np.asarray([item.row for item in found], np.int64))
 
     def segment_of(self, row: int) -> str:
         """The name of the segment that has a row."""
-        return next(segment.name for segment in self.segments() if 0 <= row - segment.first_row < segment.n_rows)
+        return next(segment.name for segment in self.vectors().segments if 0 <= row - segment.first_row < segment.n_rows)
 
     def _real(self, path: str) -> str:
         return os.path.normpath(os.path.join(self.home.parent, path))

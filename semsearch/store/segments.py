@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from semsearch.store.database import damaged, one
 from semsearch.store.files import Held, Listed, is_segment, new_name, write, writing
-from semsearch.vectors import SEGMENT_SUFFIXES, WHOLE_SUFFIXES, Segment, segment_files
+from semsearch.vectors import SEGMENT_SUFFIX, Segment, segment_file
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["SEGMENT_ROWS", "SMALL_SEGMENTS", "Codes", "HeldSegment", "drop_unused", "enlist", "hold", "listed", "write_segment"]
 
 SEGMENT_ROWS = 16_384
-"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 130 tokens a passage about 95 MB."""
+"""Rows in a segment at most. A writer holds one in memory: at 384 dimensions and 100 words a passage about 70 MB."""
 _MOST_ROWS = 2**48
 SMALL_SEGMENTS = 8
 """More segments than this that are less than half full are merged, so that a search never visits many files."""
 
 
 class Codes(NamedTuple):
-    """What is kept of some texts, as `vectors.segment_files` takes it: the codes of their tokens, and of each the sentences."""
+    """What is kept of some texts, as `vectors.segment_file` takes it: the codes of their words, and of each the sentences."""
 
     tokens: Sequence[NDArray[np.uint8]]
     sentences: Sequence[NDArray[np.int32]]
 
 
 class HeldSegment:
-    """A segment's files, held whatever a writer removes, and opened when first asked for."""
+    """A segment's file, held whatever a writer removes, and opened when first asked for."""
 
     def __init__(self, folder: Path, name: str, first_row: int, n_rows: int, live: int, files: Sequence[Listed]) -> None:
         if not (0 <= first_row < _MOST_ROWS and 0 <= n_rows < _MOST_ROWS and 0 <= live <= n_rows):
@@ -47,34 +47,32 @@ class HeldSegment:
         self.held = Held(folder, files)
 
     def open(self, database: apsw.Connection, dimension: int) -> Segment:
-        """The segment, of which all that each search reads was compared with its checksum.
+        """The segment, which compares what is read of it with its checksums.
 
-        :raises IndexCorrupt: if it is not what was written.
+        :raises IndexCorrupt: if it is not the one that was written.
         """
-        self.held.verify(f"{self.name}{suffix}" for suffix in WHOLE_SUFFIXES)
         rows = None
         if self.live < self.n_rows:
             inside = (self.first_row, self.first_row + self.n_rows)
             cursor = database.execute("SELECT row FROM embeddings WHERE row >= ? AND row < ?", inside)
             rows = np.fromiter((row for (row,) in cursor), np.int64)
-        files = {suffix: self.held.map(f"{self.name}{suffix}") for suffix in SEGMENT_SUFFIXES}
-        return Segment(self.name, files, self.first_row, self.n_rows, dimension, rows)
+        return Segment(self.name, self.held.map(f"{self.name}{SEGMENT_SUFFIX}"), self.first_row, self.n_rows, dimension, rows)
 
     def close(self) -> None:
-        """Let go of the files; a segment that was opened stays open."""
+        """Let go of the file; a segment that was opened stays open."""
         self.held.close()
 
 
 def listed(folder: Path, name: str, files: str) -> list[Listed]:
-    """The files of a segment as its row in the database lists them.
+    """The file of a segment, one alone, as its row in the database lists it.
 
-    :raises IndexCorrupt: if they are not just those that a segment of this name has.
+    :raises IndexCorrupt: if it is not just that which a segment of this name has.
     """
     try:
         found = [Listed(str(file), int(size), str(checksum)) for file, size, checksum in json.loads(files)]
     except (TypeError, ValueError, OverflowError) as error:
         raise damaged(folder, "the files of a segment are not listed") from error
-    if not is_segment(name) or [file.name for file in found] != [f"{name}{suffix}" for suffix in SEGMENT_SUFFIXES]:
+    if not is_segment(name) or [file.name for file in found] != [f"{name}{SEGMENT_SUFFIX}"]:
         raise damaged(folder, "it names a strange file")
     return found
 
@@ -98,17 +96,14 @@ def hold(database: apsw.Connection, folder: Path, names: set[str] | None = None)
 
 
 def write_segment(folder: Path, vectors: Matrix, codes: Codes) -> tuple[str, list[Listed]]:
-    """Write a segment under a new name, which nothing lists yet; its name and its files.
+    """Write a segment under a new name, which nothing lists yet; its name and its file.
 
     :param vectors: float32 (n, d), unit rows.
     :raises InputError: if it cannot be written.
     """
     name = new_name("segment")
     with writing(folder):
-        return name, [
-            write(folder / f"{name}{suffix}", parts)
-            for suffix, parts in segment_files(vectors, codes.tokens, codes.sentences).items()
-        ]
+        return name, [write(folder / f"{name}{SEGMENT_SUFFIX}", segment_file(name, vectors, codes.tokens, codes.sentences))]
 
 
 def enlist(database: apsw.Connection, name: str, files: Sequence[Listed], hashes: Sequence[bytes | None]) -> None:
@@ -155,7 +150,7 @@ def _rewrite(database: apsw.Connection, folder: Path, dimension: int, worn: set[
         numbers = np.asarray([row for _, row in rows], np.int64)
         vectors.append(segment.vectors(numbers))
         codes = Codes(
-            [*codes.tokens, *(segment.tokens(int(row)) for row in numbers)],
+            [*codes.tokens, *(segment.words(int(row)) for row in numbers)],
             [*codes.sentences, *(segment.sentences(int(row)) for row in numbers)],
         )
     enlist(database, *write_segment(folder, np.concatenate(vectors), codes), hashes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +17,20 @@ import numpy as np
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Passage, Problem, Sentence
 from semsearch.store.database import damaged
+from semsearch.vectors import Recall
 
 __all__ = [
     "PASSAGE",
     "FileRow",
+    "Spans",
+    "depth_of",
     "embedding_hash",
     "file_rows",
     "fingerprint_of",
+    "former_sentence_spans",
     "metadata_of",
     "passage",
+    "recall_of",
     "sentence_bytes",
     "sentence_spans",
 ]
@@ -33,6 +38,11 @@ __all__ = [
 PASSAGE = "text, headings, paragraph, line, start, stop, sentences"
 """The columns that `passage` takes."""
 _MOST_DIMENSIONS = 2**20
+_MOST_DEPTH = 2**20
+_WIDTHS = (1, 2, 4)
+_MOVED = 8
+"""In the first byte of a passage's sentences: source and text do not go on at one distance."""
+_HEAD = 5
 
 
 class FileRow(NamedTuple):
@@ -65,10 +75,28 @@ def embedding_hash(text: PassageText) -> bytes:
     return digest.digest()
 
 
-def sentence_bytes(of: Passage) -> bytes:
-    """A passage's sentences, of each its span in the text and in the source: int32 (n, 4)."""
-    spans = [(*inner, *outer) for inner, outer in zip(of.sentences, of.sentence_spans, strict=True)]
-    return np.asarray(spans, "<i4").tobytes()
+class Spans(NamedTuple):
+    """Where sentences stand: ``inner`` in their passage's text, ``outer`` in the source."""
+
+    inner: Sequence[tuple[int, int]]
+    outer: Sequence[tuple[int, int]]
+
+
+def sentence_bytes(spans: Spans) -> bytes:
+    """The sentences of a passage as differences, in the fewest bytes.
+
+    Nothing for none; else one byte for what follows, how far source and text are apart at the first edge (int32), each edge's
+    distance to the one before in the text, and, where source and text do not go on at the same distance, how that changes.
+    """
+    inner = np.asarray(spans.inner, np.int64).ravel()
+    if not len(inner):
+        return b""
+    apart = np.asarray(spans.outer, np.int64).ravel() - inner
+    steps, changes = np.diff(inner, prepend=0), np.diff(apart)
+    numbers = np.concatenate([steps, changes]) if changes.any() else steps
+    width = next(width for width in _WIDTHS if np.abs(numbers).max() < 2 ** (8 * width - 1))
+    kind = width | _MOVED * bool(changes.any())
+    return bytes([kind]) + np.asarray(apart[:1], "<i4").tobytes() + numbers.astype(f"<i{width}").tobytes()
 
 
 def sentence_spans(stored: bytes) -> tuple[tuple[Sentence, ...], tuple[tuple[int, int], ...]]:
@@ -76,8 +104,31 @@ def sentence_spans(stored: bytes) -> tuple[tuple[Sentence, ...], tuple[tuple[int
 
     :raises ValueError: if it is something else.
     """
+    if not stored:
+        return (), ()
+    width, moved = stored[0] & ~_MOVED, bool(stored[0] & _MOVED)
+    if width not in _WIDTHS or len(stored) < _HEAD:
+        raise ValueError("not sentences")
+    apart = int.from_bytes(stored[1:_HEAD], "little", signed=True)
+    numbers = np.frombuffer(stored, f"<i{width}", offset=_HEAD).astype(np.int64)
+    n_edges = (len(numbers) + 1) // 2 if moved else len(numbers)
+    if n_edges % 2 or (moved and len(numbers) != 2 * n_edges - 1):
+        raise ValueError("not sentences")
+    inner = np.cumsum(numbers[:n_edges])
+    outer = inner + apart
+    if moved:
+        outer[1:] += np.cumsum(numbers[n_edges:])
+    pairs = inner.reshape(-1, 2).tolist(), outer.reshape(-1, 2).tolist()
+    return tuple(Sentence(left, right) for left, right in pairs[0]), tuple((left, right) for left, right in pairs[1])
+
+
+def former_sentence_spans(stored: bytes) -> Spans:
+    """The same out of what formats before 4 have: int32 (n, 4), of each sentence its span in the text and in the source.
+
+    :raises ValueError: if it is something else.
+    """
     spans = np.frombuffer(stored, "<i4").reshape(-1, 4).tolist()
-    return tuple(Sentence(left, right) for left, right, _, _ in spans), tuple((left, right) for _, _, left, right in spans)
+    return Spans([(left, right) for left, right, _, _ in spans], [(left, right) for _, _, left, right in spans])
 
 
 def fingerprint_of(meta: Mapping[str, str], folder: Path) -> Fingerprint:
@@ -92,6 +143,25 @@ def fingerprint_of(meta: Mapping[str, str], folder: Path) -> Fingerprint:
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(folder, "its model is not noted") from error
     return found
+
+
+def recall_of(meta: Mapping[str, str]) -> Recall | None:
+    """What was measured of searching by codes, out of the facts on the index; None if nothing was, or it cannot be read.
+
+    All rows are multiplied then, which is slower and never wrong.
+    """
+    try:
+        found = Recall(**json.loads(meta["recall"]))
+        readable = found.depth is None or 0 < found.depth < _MOST_DEPTH
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if readable else None
+
+
+def depth_of(meta: Mapping[str, str]) -> int | None:
+    """Rows that a search picks by their codes, None where all are multiplied."""
+    found = recall_of(meta)
+    return None if found is None else found.depth
 
 
 def metadata_of(stored: str) -> dict[str, Any]:

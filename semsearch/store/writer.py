@@ -44,7 +44,7 @@ from semsearch.store.files import (
 )
 from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
 from semsearch.store.segments import Codes
-from semsearch.store.tables import FileRow, file_rows, fingerprint_of, sentence_bytes, sentence_spans
+from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, sentence_bytes, sentence_spans
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -122,7 +122,7 @@ class Writer:
                     self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 elif int(self.meta["format"]) < FORMAT:
                     # What it lists is not swept away before this is committed.
-                    migration.run(self._database, self.folder, int(self.meta["format"]))
+                    migration.run(self._database, int(self.meta["format"]))
                 else:
                     self._sweep()
                 if fresh:
@@ -220,7 +220,7 @@ class Writer:
                         passage.line,
                         passage.start,
                         passage.end,
-                        sentence_bytes(passage),
+                        sentence_bytes(Spans(passage.sentences, passage.sentence_spans)),
                         embedding,
                         language,
                     )
@@ -311,7 +311,7 @@ class Writer:
 
         :param kind: what the vectors depend on beside the model.
         """
-        facts = {**asdict(fingerprint), "model": "", "kind": kind}
+        facts = {**asdict(fingerprint), "model": "", "kind": kind, "format": FORMAT}
         self._pending = Pending(self.folder, json.dumps(facts, sort_keys=True), fingerprint.dimension)
         wanted = set(self.unencoded())
         known = self._segment_names()

@@ -1,0 +1,61 @@
+"""How many rows have to be picked by their codes for the nearest to be among them: measured against all rows multiplied.
+
+Deliberately not here: which questions it is measured with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from semsearch.protocols import Found, Matrix
+    from semsearch.vectors.opened import Vectors
+
+__all__ = ["Recall", "measure"]
+
+_K = 10
+_DEPTHS = (200, 400, 800, 1600, 3200, 6400)
+"""At first as many as a search for ten hits asks for anyway, twice over."""
+_CERTAIN = 2.0
+"""Standard errors that the measured mean has to be above what is asked for."""
+
+
+class Recall(NamedTuple):
+    """What was measured: the share of the ``k`` nearest ``rows`` that a search finds which picks ``depth`` of ``n_rows``.
+
+    ``depth`` is None where no number of them gave what was asked for (``target``), so that all rows have to be multiplied; then
+    ``recall`` is that of the most that were tried.
+    """
+
+    target: float
+    recall: float
+    depth: int | None
+    n_rows: int
+    n_queries: int
+    k: int = _K
+
+
+def measure(vectors: Vectors, queries: Matrix, target: float) -> Recall:
+    """The least number of rows to pick that gives the recall asked for, with 97 % certainty.
+
+    :param queries: float32 (n, d), unit rows, n > 0: questions of the kind that is asked.
+    :param target: share of the ten nearest rows, in 0..1.
+    """
+    exact = [set(found.rows.tolist()) for found in _searched(vectors, queries, None)]
+    mean = 0.0
+    for depth in _DEPTHS:
+        shares = [
+            len(near & set(found.rows.tolist())) / max(1, len(near))
+            for near, found in zip(exact, _searched(vectors, queries, depth), strict=True)
+        ]
+        mean = float(np.mean(shares))
+        if mean - _CERTAIN * float(np.std(shares)) / np.sqrt(len(shares)) >= target:
+            return Recall(target, round(mean, 4), depth, vectors.n_rows, len(queries))
+    return Recall(target, round(mean, 4), None, vectors.n_rows, len(queries))
+
+
+def _searched(vectors: Vectors, queries: Matrix, depth: int | None) -> Sequence[Found]:
+    return vectors.search(queries, _K, depth=depth)
