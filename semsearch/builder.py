@@ -8,6 +8,7 @@ Deliberately not here: searching, SQL and files (`store`), how articles are read
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import stat
 from collections.abc import Iterable
@@ -23,12 +24,13 @@ from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Problem
-from semsearch.store import SEGMENT_ROWS, Codes, Writer, embedding_hash
+from semsearch.store import SEGMENT_ROWS, Codes, Writer, embedding_hash, recall_of, target_of
+from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["CANARIES", "Builder", "encode", "set_canaries"]
+__all__ = ["CANARIES", "NO_CODES", "Builder", "encode", "measured", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
@@ -41,6 +43,12 @@ CANARIES = (
     "no",
 )
 """Texts whose vectors an index keeps: a model that gives others now is another one, whatever it says of itself."""
+NO_CODES = "none"
+"""What an index says of its codes that has none of words."""
+_HELD = 200
+"""Questions that the recall is measured with: sentences out of all parts of the index."""
+_GROWN = 0.1
+"""Part of its rows by which an index has grown or shrunk when the recall is measured again."""
 _NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
 _NO_SENTENCES = np.empty((0, 2), np.int32)
 
@@ -58,10 +66,23 @@ def _is_missing(path: Path) -> bool:
 class Builder:
     """One run over the sources: read what changed, encode what is new, forget what is gone, commit.
 
-    :param whole: take each article as one passage, as `passages.whole` does, and not by its paragraphs.
+    :param whole: take each article as one passage, as `passages.whole` does, and not by its paragraphs; without codes of words,
+        for what is taken whole is ranked by its cosine alone.
+    :param compact: without codes of words; None as the index is, which is with them where it is new.
+    :param target_recall: in 0..1; None for that which the index has, or 0.98.
+    :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or the reverse.
     """
 
-    def __init__(self, path: Path, sources: list[str], fresh: bool, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sources: list[str],
+        fresh: bool,
+        *,
+        whole: bool = False,
+        compact: bool | None = None,
+        target_recall: float | None = None,
+    ) -> None:
         self._whole = whole
         self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
         self._found = articles.find(sources)
@@ -71,6 +92,23 @@ class Builder:
             kinds = " ".join(sorted(articles.SUFFIXES))
             raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
         self._writer = Writer(path, fresh=fresh)
+        try:
+            self._compact = self._chosen(compact)
+            self._target = target_recall or target_of(self._writer.meta)
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def _chosen(self, compact: bool | None) -> bool:
+        """Whether the index goes without codes of words."""
+        stored = self._writer.meta.get("codes") == NO_CODES
+        if self._whole or compact is None or self._writer.fingerprint is None:
+            return self._whole or stored or bool(compact)
+        if compact != stored:
+            raise InputError(
+                f"the index was built {'without' if stored else 'with'} codes of words: add --fresh to build it the other way"
+            )
+        return stored
 
     def close(self) -> None:
         """Let go of the index; what was not committed is given up."""
@@ -86,9 +124,14 @@ class Builder:
                 "add --fresh to build it anew from these sources, or give another --index"
             )
         counts = self._read(encoder, progress)
-        encoded = encode(self._writer, encoder, progress, whole=self._whole)
+        encoded = encode(self._writer, encoder, progress, compact=self._compact)
         set_canaries(self._writer, encoder)
-        self._writer.commit(encoder.fingerprint, __version__, {"passages": self._cutting})
+        facts = {"passages": self._cutting, "target_recall": str(self._target)}
+        if self._compact:
+            facts["codes"] = NO_CODES
+        if encoded:
+            facts["engine"] = encoder.engine
+        self._writer.commit(encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target))
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
 
     def _load(self, model: str | None) -> Encoder:
@@ -178,14 +221,14 @@ class Builder:
         return count
 
 
-def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, whole: bool = False) -> int:
+def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compact: bool = False) -> int:
     """Give every text of an index that has none its vector; how many were given to the encoder.
 
     What an interrupted build has encoded is taken over.
 
-    :param whole: without the codes of tokens: what is taken whole is ranked by its cosine alone.
+    :param compact: without the codes of words.
     """
-    writer.go_on(encoder.fingerprint, "whole" if whole else "")
+    writer.go_on(encoder.fingerprint, NO_CODES if compact else "")
     pending = writer.unencoded()
     encoded = done = 0
     for first in range(0, len(pending), SEGMENT_ROWS):
@@ -205,7 +248,7 @@ def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, whole
             for batch in encoder.encode_passages(texts):
                 chosen = [places[position] for position in batch.positions]
                 codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
-                if not whole:
+                if not compact:
                     codes = Codes(batch.tokens, batch.sentences)
                 for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
                     segment.put(place, vector, tokens, sentences)
@@ -236,6 +279,21 @@ class _Segment:
 
     def put(self, place: int, vector: NDArray[np.float32], tokens: NDArray[np.uint8], sentences: NDArray[np.int32]) -> None:
         self.vectors[place], self._tokens[place], self._sentences[place] = vector, tokens, sentences
+
+
+def measured(writer: Writer, encoder: Encoder, target: float) -> dict[str, str]:
+    """Facts for the index on its recall: measured where it has many rows, and others than when it was measured last."""
+    before = recall_of(writer.meta)
+    n_rows = writer.n_rows()
+    if n_rows <= EXACT_ROWS:
+        return {} if before is None else {"recall": ""}
+    if before is not None and before.target == target and abs(n_rows - before.n_rows) <= _GROWN * before.n_rows:
+        return {}
+    with writer.vectors(encoder.fingerprint.dimension) as vectors:
+        recall = measure(vectors, encoder.encode_queries(writer.sentences(_HELD)).vectors, target)
+    if recall.depth is None and target < 1:
+        logger.warning("recall %.3f where %.3f was asked for: every search goes over all vectors", recall.recall, target)
+    return {"recall": json.dumps(recall._asdict())}
 
 
 def set_canaries(writer: Writer, encoder: Encoder) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from semsearch._version import __version__
 from semsearch.errors import IndexCorrupt, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import CheckReport, Citation
-from semsearch.store import DATABASE, Reader, Writer
+from semsearch.store import DATABASE, Reader, Writer, target_of
 from semsearch.store.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -175,14 +176,16 @@ def _repair(folder: Path, found: Inspection, model: _Model, progress: Progress |
         if found.words or found.outdated:
             writer.forget_words()
             done.append("made the words anew")
+        measure = None
         if not writer.canaries() or writer.unencoded():
             encoder = model.of(fingerprint)()
-            encoded = builder.encode(writer, encoder, progress, whole=writer.meta.get("passages", "").endswith(" whole"))
+            encoded = builder.encode(writer, encoder, progress, compact=writer.meta.get("codes") == builder.NO_CODES)
             builder.set_canaries(writer, encoder)
             done += [f"encoded {encoded:,} passages anew"] if encoded else []
+            measure = partial(builder.measured, writer, encoder, target_of(writer.meta))
         else:
             writer.forget_spent()
-        writer.commit(fingerprint, __version__)
+        writer.commit(fingerprint, __version__, measure=measure)
     finally:
         writer.close()
     if set(found.leftovers) - set(inspect(folder).leftovers):

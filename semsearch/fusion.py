@@ -5,6 +5,8 @@
     hybrid = (cosine + 1.2 late + 0.45 lexical + 0.6 feedback) / 3.25
     dense  = (cosine + 1.2 late) / 2.2
 
+without ``late`` where an index has no codes of words, and divided by so much less.
+
 - ``cosine`` of the question's vector and the passage's.
 - ``late``: for each of the question's tokens the most similar token of the passage, their mean weighted by how rare the word is
   in the index (late interaction: Khattab and Zaharia, "ColBERT", SIGIR 2020; here without training, on the token vectors that
@@ -22,6 +24,7 @@ Deliberately not here: where candidates come from (`ranking`), vectors, words.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -43,25 +46,32 @@ _DECIMALS = 5
 
 
 class Parts(NamedTuple):
-    """What is known of some candidates, float32 (n,) each; zeros for what takes no part."""
+    """What is known of some candidates, float32 (n,) each; zeros for what takes no part, None for what cannot."""
 
     cosine: Scores
-    late: Scores
+    late: Scores | None
     lexical: Scores
     feedback: Scores
 
     def dense(self) -> Scores:
         """Score of the dense arm, in 0..1."""
-        return _bounded((self.cosine + LATE * self.late) / (1 + LATE))
+        return _bounded(self._near() / (1 if self.late is None else 1 + LATE))
 
     def hybrid(self) -> Scores:
         """Score of both arms, in 0..1."""
-        total = 1 + LATE + LEXICAL + FEEDBACK
+        total = 1 + LEXICAL + FEEDBACK + (0 if self.late is None else LATE)
         return _bounded((self.before_feedback() + FEEDBACK * self.feedback) / total)
 
     def before_feedback(self) -> Scores:
         """What decides which are the best, whose neighbours feedback favours."""
-        return np.asarray(self.cosine + LATE * self.late + LEXICAL * self.lexical, np.float32)
+        return np.asarray(self._near() + LEXICAL * self.lexical, np.float32)
+
+    def _near(self) -> Scores:
+        return self.cosine if self.late is None else np.asarray(self.cosine + LATE * self.late, np.float32)
+
+    def each(self, change: Callable[[Scores], Scores]) -> Parts:
+        """The same with each part changed."""
+        return Parts(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
 
 
 def weights(mode: Mode) -> dict[str, float]:
@@ -122,21 +132,27 @@ def feedback(vectors: Matrix, scores: Scores) -> Scores:
     return np.asarray((cosines * others).sum(axis=1) / np.maximum(others.sum(axis=1), 1), np.float32)
 
 
-_HYBRID = (-5.52, 5.8, 2.89, 2.55)
-_DENSE = (-6.02, 5.27, 5.31)
-_LEXICAL = (-2.09, 7.86)
-"""Constant and factors for what is known: logistic regressions over ten collections, each weighing the same, of the best hits
-of questions asked of their own collection against those of the same questions where the answers were taken out and of questions
-asked of another collection, as many of the former as of both (``benchmarks/answerable.py --fit``)."""
+_FITTED: dict[tuple[bool, bool, bool], tuple[float, ...]] = {
+    (True, True, True): (-5.52, 5.8, 2.89, 2.55),
+    (True, True, False): (-6.02, 5.27, 5.31),
+    (True, False, True): (-5.52, 8.7, 2.55),
+    (True, False, False): (-6.02, 10.6),
+    (False, False, True): (-2.09, 7.86),
+}
+"""Constant and factors for what is known of cosine, late and coverage: logistic regressions over ten collections, each weighing
+the same, of the best hits of questions asked of their own collection against those of the same questions where the answers were
+taken out and of questions asked of another collection, as many of the former as of both (``benchmarks/answerable.py --fit``)."""
 
 
 def confidence(cosine: float | None, late: float | None, coverage: float | None) -> float:
     """Probability that a passage answers, in 0..1.
 
     :param cosine: as in `Parts`, like ``late``; None where the dense arm took no part.
+    :param late: None, too, where the index has no codes of words.
     :param coverage: the BM25 score as a part of what a passage could have that says nothing but the question's words, over and
         over; None where the lexical arm took no part.
     """
-    known = [value for value in (cosine, late, coverage) if value is not None]
-    first, *factors = _HYBRID if len(known) == 3 else _DENSE if coverage is None else _LEXICAL
+    given = (cosine, late, coverage)
+    first, *factors = _FITTED[cosine is not None, late is not None, coverage is not None]
+    known = [value for value in given if value is not None]
     return 1 / (1 + math.exp(-first - sum(factor * value for factor, value in zip(factors, known, strict=True))))

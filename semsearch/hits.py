@@ -171,7 +171,8 @@ class Maker:
 
     def _hit(self, rank: int, place: int, item: PassageRow, copies: list[Place]) -> Hit:
         passage, parts, mode = item.passage, self._ranking.parts, self._mode
-        cosine, late = (None, None) if mode == "lexical" else (float(parts.cosine[place]), float(parts.late[place]))
+        cosine = None if mode == "lexical" else float(parts.cosine[place])
+        late = None if mode == "lexical" or parts.late is None else float(parts.late[place])
         bm25 = None if mode == "dense" else float(self._ranking.bm25[place])
         coverage = None if bm25 is None else min(1.0, bm25 / self._bound) if self._bound > 0 else 0.0
         dense = None if mode == "lexical" else float(self._dense[place])
@@ -215,8 +216,9 @@ class Maker:
         return fusion.strongest_sentence(self._ranking.similarities(place), self._question.weights, tokens)
 
     def _explanation(self, place: int) -> Explanation:
-        values = {name: float(part[place]) for name, part in self._ranking.parts._asdict().items()}
-        parts = tuple((name, values[name], weight) for name, weight in fusion.weights(self._mode).items())
+        values = {name: float(part[place]) for name, part in self._ranking.parts._asdict().items() if part is not None}
+        weights = fusion.weights(self._mode)
+        parts = tuple((name, value, weights[name]) for name, value in values.items() if name in weights)
         if self._mode == "dense":
             return Explanation(parts, ())
         return Explanation(parts, tuple(self._lexical.explain(self._text, int(self._ranking.rows[place]))))

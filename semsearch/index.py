@@ -28,7 +28,7 @@ from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin
 from semsearch.results import Results
-from semsearch.store import Allowed, Reader, Writer
+from semsearch.store import Allowed, Reader, Writer, recall_of
 from semsearch.threads import one_multiplier
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from semsearch.encoder.reranker import Reranker
     from semsearch.lexical import Lexical
     from semsearch.protocols import Found
-    from semsearch.vectors import Vectors
+    from semsearch.vectors import Recall, Vectors
 
 __all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
 
@@ -108,15 +108,19 @@ class Index:
         *,
         model: str | None = None,
         fresh: bool = False,
+        compact: bool | None = None,
+        target_recall: float | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
     ) -> Index:
         """Make an index of articles, or refresh one: see `build`."""
         started = time.perf_counter()
+        if target_recall is not None and not 0 < target_recall <= 1:
+            raise InputError(f"target_recall is {target_recall!r}: give a share above 0, such as 0.98, or 1 for exact search")
         # Not at the top: see the module.
         from semsearch.builder import Builder
 
-        builder = Builder(Path(path), _as_list(sources), fresh)
+        builder = Builder(Path(path), _as_list(sources), fresh, compact=compact, target_recall=target_recall)
         try:
             counts, used = builder.run(model, encoder, progress)
         finally:
@@ -279,6 +283,9 @@ class Index:
             "max_tokens": self._reader.fingerprint.max_tokens,
             "generation": int(meta["generation"]),
             "bytes": counts["bytes"],
+            "engine": meta.get("engine", ""),
+            "compact": meta.get("codes") == "none",
+            "search": _search(recall_of(meta)),
             "format": int(meta["format"]),
             "written_by": meta["version"],
             "path": str(self._reader.home),
@@ -386,6 +393,21 @@ class _Origin:
         return citations.verify(self.reader, self.passage, self.encoder)
 
 
+def _search(recall: Recall | None) -> dict[str, Any]:
+    """How vectors are searched, as `Index.status` tells it."""
+    if recall is None or recall.depth is None:
+        return {"kind": "exact"}
+    return {
+        "kind": "approximate",
+        "target_recall": recall.target,
+        "measured_recall": recall.recall,
+        "of_nearest": recall.k,
+        "queries": recall.n_queries,
+        "vectors": recall.n_rows,
+        "rescored": recall.depth,
+    }
+
+
 def _vectors(reader: Reader, mode: Mode) -> Vectors | None:
     """The vectors, where the mode asks them."""
     return None if mode == "lexical" else reader.vectors()
@@ -403,6 +425,8 @@ def build(
     *,
     model: str | None = None,
     fresh: bool = False,
+    compact: bool | None = None,
+    target_recall: float | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
 ) -> Index:
@@ -417,6 +441,12 @@ def build(
     :param model: the bundled model's name, the folder of a sentence-transformers model, or a name on the Hugging Face hub;
         None for the one that the index has, or the default where it is new or ``fresh``.
     :param fresh: forget what the index held, its model included.
+    :param compact: leave out the codes of words, which take more than half of the index: questions are ranked by the vectors of
+        passages and BM25 alone, and the sentence that matters is told by its words. None as the index is, which is with them
+        where it is new.
+    :param target_recall: share of the ten nearest passages that the search by meaning finds where there are more than 50,000:
+        measured whenever an index is built or has grown, and kept to, by exact search where nothing else gives it. 1 for exact
+        search always; None for what the index has, or 0.98 where it is new.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
@@ -424,7 +454,16 @@ def build(
     :raises ModelMismatch: if the index was built with another model.
     :raises ModelUnavailable: if the model cannot be found or loaded.
     """
-    return Index.build(sources, path, model=model, fresh=fresh, progress=progress, encoder=encoder)
+    return Index.build(
+        sources,
+        path,
+        model=model,
+        fresh=fresh,
+        compact=compact,
+        target_recall=target_recall,
+        progress=progress,
+        encoder=encoder,
+    )
 
 
 def open(path: PathLike = "index", *, encoder: Encoder | None = None) -> Index:  # noqa: A001

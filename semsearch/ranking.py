@@ -94,7 +94,8 @@ def _weights(text: str, spans: NDArray[np.int64], lexical: Lexical) -> NDArray[n
 class Ranking(NamedTuple):
     """Rows, best first, with scores in 0..1; ``parts`` and ``bm25`` are in the same order, ``bm25`` as the lexical arm has it.
 
-    ``similarities`` gives, for a place in the ranking, those of the question's tokens and the row's: float32 (m, t).
+    ``similarities`` gives, for a place in the ranking, those of the question's tokens and the row's words: float32 (m, t); None
+    where the mode or the index has none.
     """
 
     rows: Rows
@@ -161,12 +162,12 @@ def rank(
     candidates = candidates.at(first, vectors)
     codes = vectors.words(candidates.rows)
     nothing = np.zeros(len(codes), np.float32)
-    late, compared_first = _late(question, codes)
+    late, compared_first = _late(question, codes) if vectors.has_words else (None, [])
     parts = Parts(candidates.cosines, late, candidates.lexical(), nothing)
     if mode == "hybrid":
         parts = parts._replace(feedback=fusion.feedback(candidates.vectors, parts.before_feedback()))
     # The last bits hang on how many questions are asked at once, and would tell equals apart.
-    parts = Parts(*(np.round(part, _DECIMALS) for part in parts))
+    parts = parts.each(lambda part: np.round(part, _DECIMALS))
     scores = np.round(parts.dense() if mode == "dense" else parts.hybrid(), _DECIMALS)
     order = np.argsort(-scores, kind="stable")
 
@@ -177,7 +178,11 @@ def rank(
         return signs.similarities(question.tokens, codes[number])
 
     return Ranking(
-        candidates.rows[order], scores[order], Parts(*(part[order] for part in parts)), candidates.bm25[order], similarities
+        candidates.rows[order],
+        scores[order],
+        parts.each(lambda part: part[order]),
+        candidates.bm25[order],
+        None if late is None else similarities,
     )
 
 

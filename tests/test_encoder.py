@@ -193,7 +193,9 @@ def test_a_long_context_is_shortened_and_the_text_is_not(bundled):
     own = len(tokens[2])
     assert [int(ranges[-1, 1] - ranges[0, 0]) for ranges in sentences] == [own] * 3
     # The last word of the context may lose some of its pieces.
-    kept = bundled._tokenizer.encode(f"{title} " * 40, add_special_tokens=False).offsets[: bundled.passage_tokens // CONTEXT_SHARE]
+    kept = bundled._tokenizer.encode(f"{title} " * 40, add_special_tokens=False).offsets[
+        : bundled.passage_tokens // CONTEXT_SHARE
+    ]
     assert len(tokens[0]) == own + len((f"{title} " * 40)[: kept[-1][1]].split())
     # Word by word, the text reads much the same under a long context as under a short one.
     long, short = (np.unpackbits(codes[-own:], axis=1) for codes in tokens[:2])

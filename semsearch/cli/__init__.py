@@ -91,13 +91,28 @@ class _NoteHandler(logging.Handler):
 @index_option
 @model_option
 @click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
+@click.option("--compact", is_flag=True, default=None, help="Less than half the disk: without codes of words; ranks less well.")
+@click.option(
+    "--target-recall",
+    type=float,
+    metavar="SHARE",
+    help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
+)
 @json_option
-def index(sources: Sequence[str], path: str, model: str | None, fresh: bool, as_json: bool) -> None:
+def index(
+    sources: Sequence[str],
+    path: str,
+    model: str | None,
+    fresh: bool,
+    compact: bool | None,
+    target_recall: float | None,
+    as_json: bool,
+) -> None:
     """Index articles, or refresh an index: files, folders or patterns.
 
     Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
     """
-    with build(sources, path, model, fresh) as built:
+    with build(sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall) as built:
         report = built.report
         assert report is not None
         if as_json:
@@ -121,7 +136,16 @@ def status(path: str, as_json: bool) -> None:
         print_json(facts)
     else:
         for key, value in facts.items():
-            say(f"{key:<12} {value:,}" if isinstance(value, int) else f"{key:<12} {value}")
+            say(f"{key:<12} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A fact as a line of ``status`` has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(what if name == "kind" else f"{name.replace('_', ' ')} {_shown(what)}" for name, what in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @main.command()

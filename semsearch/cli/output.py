@@ -77,12 +77,22 @@ def tell(report: BuildReport) -> None:
     note(f"files: {', '.join(changes)}; {report.encoded:,} passages encoded in {report.seconds:.1f} s{trouble}")
 
 
-def build(sources: Sequence[str], path: str, model: str | None = None, fresh: bool = False) -> Index:
+def build(
+    sources: Sequence[str],
+    path: str,
+    *,
+    model: str | None = None,
+    fresh: bool = False,
+    compact: bool | None = None,
+    target_recall: float | None = None,
+) -> Index:
     """Build with progress, and say on stderr what was done and what could not be read."""
     from semsearch.index import build as build_index
 
     with progress_bar() as progress:
-        built = build_index(sources, path, model=model, fresh=fresh, progress=progress)
+        built = build_index(
+            sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, progress=progress
+        )
     if built.report is not None:
         tell(built.report)
     return built

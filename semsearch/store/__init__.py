@@ -20,7 +20,7 @@ from semsearch.store.files import DATABASE
 from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
 from semsearch.store.segments import SEGMENT_ROWS, Codes
-from semsearch.store.tables import FileRow, embedding_hash
+from semsearch.store.tables import FileRow, embedding_hash, recall_of, target_of
 from semsearch.store.writer import Writer
 
 __all__ = [
@@ -34,4 +34,6 @@ __all__ = [
     "Reader",
     "Writer",
     "embedding_hash",
+    "recall_of",
+    "target_of",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Passage, Problem, Sentence
 from semsearch.store.database import damaged
-from semsearch.vectors import Recall
+from semsearch.vectors import TARGET_RECALL, Recall
 
 __all__ = [
     "PASSAGE",
@@ -33,6 +33,7 @@ __all__ = [
     "recall_of",
     "sentence_bytes",
     "sentence_spans",
+    "target_of",
 ]
 
 PASSAGE = "text, headings, paragraph, line, start, stop, sentences"
@@ -156,6 +157,15 @@ def recall_of(meta: Mapping[str, str]) -> Recall | None:
     except (KeyError, TypeError, ValueError):
         return None
     return found if readable else None
+
+
+def target_of(meta: Mapping[str, str]) -> float:
+    """The recall that was asked for, out of the facts on the index."""
+    try:
+        found = float(meta["target_recall"])
+    except (KeyError, ValueError):
+        return TARGET_RECALL
+    return found if 0 < found <= 1 else TARGET_RECALL
 
 
 def depth_of(meta: Mapping[str, str]) -> int | None:

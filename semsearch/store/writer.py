@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ from semsearch.store.files import (
 from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
 from semsearch.store.segments import Codes
 from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, sentence_bytes, sentence_spans
+from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -339,6 +340,38 @@ class Writer:
         if self._pending:
             self._pending.add_segment(name, files, hashes)
 
+    def n_rows(self) -> int:
+        """How many rows the segments have, those among them that are no longer wanted."""
+        with translated(self.folder):
+            return int(one(self._database, "SELECT coalesce(sum(n_rows), 0) FROM segments"))
+
+    @contextmanager
+    def vectors(self, dimension: int) -> Iterator[Vectors]:
+        """What would be searched if this were committed, all rows multiplied."""
+        with translated(self.folder):
+            held = segments.hold(self._database, self.folder)
+            try:
+                yield Vectors([segment.open(self._database, dimension) for segment in held], dimension)
+            finally:
+                for segment in held:
+                    segment.close()
+
+    def sentences(self, n: int) -> list[str]:
+        """Sentences of some texts, from all over the index, the same for the same texts."""
+        found = []
+        with translated(self.folder):
+            first, last = self._database.execute("SELECT min(row), max(row) FROM embeddings").fetchone()
+            for row in np.linspace(first, last, n).astype(int).tolist():
+                text, spans = self._database.execute(
+                    "SELECT p.text, p.sentences FROM embeddings e JOIN passages p ON p.embedding = e.hash"
+                    " WHERE e.row >= ? ORDER BY e.row LIMIT 1",
+                    (row,),
+                ).fetchone()
+                inside = sentence_spans(spans)[0]
+                start, end = inside[len(inside) // 2] if inside else (0, len(text))
+                found.append(text[start:end])
+        return found
+
     def canaries(self) -> list[str]:
         """The texts whose vectors are kept to know the model by."""
         with translated(self.folder):
@@ -384,13 +417,20 @@ class Writer:
             self._database.execute("DELETE FROM lexical")
             self._database.execute("DELETE FROM lexical_rows")
 
-    def commit(self, fingerprint: Fingerprint, version: str, facts: Mapping[str, str] | None = None) -> int:
+    def commit(
+        self,
+        fingerprint: Fingerprint,
+        version: str,
+        facts: Mapping[str, str] | None = None,
+        measure: Callable[[], Mapping[str, str]] | None = None,
+    ) -> int:
         """Make what was written the index, and return the number of its generation; the old segments go.
 
         Where nothing was written, the generation stays.
 
         :param version: of semsearch, for the record.
         :param facts: other facts to keep with the index.
+        :param measure: gives more of them, asked when the vectors are those that are committed, if anything is.
         """
         noted = {**(facts or {}), "fingerprint": json.dumps(asdict(fingerprint))}
         generation = int(self.meta.get("generation", 0))
@@ -400,7 +440,9 @@ class Writer:
         with translated(self.folder):
             if changed or self._must_commit:
                 generation += 1
-                self._commit(fingerprint.dimension, {**noted, "generation": str(generation), "version": version})
+                segments.drop_unused(self._database, self.folder, fingerprint.dimension)
+                noted |= {"generation": str(generation), "version": version, **(measure() if measure else {})}
+                self._commit(noted)
             else:
                 self._database.execute("ROLLBACK")
             if self._pending:
@@ -410,8 +452,7 @@ class Writer:
             self._tidy()
         return generation
 
-    def _commit(self, dimension: int, facts: Mapping[str, str]) -> None:
-        segments.drop_unused(self._database, self.folder, dimension)
+    def _commit(self, facts: Mapping[str, str]) -> None:
         words.refresh(self._database, self.folder)
         noted = {**facts, "format": str(FORMAT), "base": str(self._base)}
         self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", noted.items())

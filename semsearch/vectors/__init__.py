@@ -15,7 +15,7 @@ Deliberately not here: files, texts, which row is which passage, transactions.
 from __future__ import annotations
 
 from semsearch.vectors.opened import EXACT_ROWS, Vectors
-from semsearch.vectors.recall import Recall, measure
+from semsearch.vectors.recall import TARGET_RECALL, Recall, measure
 from semsearch.vectors.segment import SEGMENT_SUFFIX, Segment, segment_file
 
-__all__ = ["EXACT_ROWS", "SEGMENT_SUFFIX", "Recall", "Segment", "Vectors", "measure", "segment_file"]
+__all__ = ["EXACT_ROWS", "SEGMENT_SUFFIX", "TARGET_RECALL", "Recall", "Segment", "Vectors", "measure", "segment_file"]

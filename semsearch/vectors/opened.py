@@ -45,6 +45,8 @@ class Vectors:
         self.segments = segments
         self.dimension = dimension
         self.n_rows = sum(segment.n_rows for segment in segments)
+        self.has_words = any(segment.n_words for segment in segments)
+        """Whether there are codes of words to compare; an index may be built without."""
         self._depth = depth
         self._firsts = [segment.first_row for segment in segments]
         self._lock = threading.Lock()

@@ -141,6 +141,7 @@ class Segment:
             self._sentences = self._array("sentences", "<i4", (n_sentences, 2))
         except (ValueError, struct.error) as error:
             raise IndexCorrupt(f"the vectors {name} are not those of the index: {MEND}") from error
+        self.n_words = n_words
         self._verified: set[str] = set()
         self._index: Any = None
         self.live: NDArray[np.bool_] | None = None
