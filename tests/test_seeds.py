@@ -148,7 +148,7 @@ print(*sorted(sys.modules))
 
 
 def test_indexing_opens_no_socket(root: Path, tmp_path: Path, model_cache: Path):
-    """openvino brings a telemetry package along: nothing may ever be sent."""
+    """openvino brings a package along that tells its maker of each import, from a process of its own: it is not even loaded."""
     code = f"""
 import socket
 class Refused(socket.socket):
@@ -158,10 +158,18 @@ import semsearch
 built = semsearch.build({str(root / "seeds")!r}, {str(tmp_path / "index")!r})
 print(built.report.encoded, built._encoder.engine)
 built.close()
+import sys
+print("told by", [name for name in sys.modules if name.startswith("openvino_telemetry")])
+if "openvino" in sys.modules:
+    from openvino.tools.ovc import telemetry_utils
+    print(telemetry_utils.tm.__name__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) > 50
+    encoded, told, *stub = done.stdout.splitlines()
+    assert int(encoded.split()[0]) > 50
+    assert told == "told by []"
+    assert stub in ([], ["openvino.tools.ovc.telemetry_stub"])
 
 
 ON_ONE_ARTICLE = [

@@ -8,6 +8,7 @@ Deliberately not here: tokens, pooling.
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import sys
@@ -95,14 +96,31 @@ class OnnxRuntime:
             yield finish(batch, self.run(batch))
 
 
+def _openvino() -> Any:
+    """The package, imported without `openvino_telemetry`, by which it tells its maker of each import.
+
+    Where that is not installed it has a stub, and that it gets here, too. What another part of the process imported before
+    stays as it is.
+
+    :raises ImportError: if it is not installed.
+    """
+    if "openvino" in sys.modules or "openvino_telemetry" in sys.modules:
+        return importlib.import_module("openvino")
+    # So that importing it fails; in this process it is nobody else's yet.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        del sys.modules["openvino_telemetry"]
+
+
 class OpenVino:
     """The exported network in openvino: bfloat16 where the processor has it, else single precision."""
 
     budget = 2048
 
     def __init__(self, export: Export) -> None:
-        import openvino
-
+        openvino = _openvino()
         # Its table of types is made at the first call, and two threads that make it at once wait for each other for ever: one has
         # C++'s guard of the table and wants the interpreter's lock, the other the reverse (openvino 2026.4.1, seen once).
         openvino.Type.i64.to_dtype()
