@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -105,6 +106,7 @@ class RecombiningEncoder:
                 self._own |= {key(item.passage.text): item.row for item in self._reader.passages(chosen, 1)}
         self.strange = 0
         """Passages that are neither: cut otherwise than they were written."""
+        self.seconds = 0.0
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -123,7 +125,9 @@ class RecombiningEncoder:
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         for first in range(0, len(passages), 256):
             chosen = list(range(first, min(first + 256, len(passages))))
+            started = time.perf_counter()
             made = [self._made(passages[place]) for place in chosen]
+            self.seconds += time.perf_counter() - started
             vectors, codes, sentences = zip(*made, strict=True)
             yield Encoded(chosen, np.stack(vectors), list(codes), list(sentences))
 

@@ -23,6 +23,7 @@ from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.errors import SemsearchError
+from semsearch.threads import THREADS
 
 __all__ = ["main"]
 
@@ -98,6 +99,7 @@ class _NoteHandler(logging.Handler):
     metavar="SHARE",
     help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
 )
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
 @json_option
 def index(
     sources: Sequence[str],
@@ -106,12 +108,15 @@ def index(
     fresh: bool,
     compact: bool | None,
     target_recall: float | None,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Index articles, or refresh an index: files, folders or patterns.
 
     Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
     """
+    if threads:
+        os.environ[THREADS] = str(threads)
     with build(sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall) as built:
         report = built.report
         assert report is not None

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from semsearch.encoder.export import Export, load_reference
 from semsearch.errors import ModelUnavailable
+from semsearch.threads import processors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -60,11 +61,6 @@ class BulkEngine(Protocol):
     def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
         """``finish(batch, token_vectors)`` for each batch; token vectors are float32 (n, longest, d)."""
         ...
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxRuntime:

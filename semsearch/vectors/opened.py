@@ -5,7 +5,6 @@ Deliberately not here: how a file is laid out (`segment`), how rows are picked b
 
 from __future__ import annotations
 
-import os
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from semsearch.errors import IndexCorrupt
 from semsearch.protocols import Found
+from semsearch.threads import processors
 from semsearch.vectors.scan import Scan
 from semsearch.vectors.segment import MEND, Segment
 
@@ -67,7 +67,7 @@ class Vectors:
         import faiss
 
         # faiss shares out questions, not rows: for one question its threads only wake up, and cost half of the time.
-        faiss.omp_set_num_threads(1 if len(queries) == 1 else os.cpu_count() or 1)
+        faiss.omp_set_num_threads(1 if len(queries) == 1 else processors())
         depth = self._depth if depth is None else depth
         if allowed is not None and len(allowed) <= _FEW:
             rows = self._wanted(allowed)
