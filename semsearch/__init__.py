@@ -10,7 +10,7 @@
 
 The map. Data flows one way::
 
-    files -- articles --> Article -- passages --> Passage -- encoder --> vectors, codes of tokens --> store
+    files -- articles --> Article -- passages --> Passage -- encoder --> vectors, codes of words ---> store
                                          |------------------- lexical --> words ---------------------->|
     question -- encoder, vectors --> near rows --|
         |------ lexical -----------> rows -------|-- fusion, ranking --> rows -- hits --> Results --> render
@@ -22,8 +22,8 @@ layer modules                                  what for
 ===== ======================================== =======================================================================
 0     ``errors``                               the error tree
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
-1     ``signs``                                vectors of tokens as bits, and how near they are to a question's
-1     ``threads``                              how many threads multiply
+1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
+1     ``scripts`` ``threads``                  letters of scripts without spaces; how many threads compute
 2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
 2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex
