@@ -135,8 +135,8 @@ def main() -> None:
     arguments = parser.parse_args()
     asked = ask_all(data_folder())
     if arguments.fit:
-        for mode, columns in {"_HYBRID": [0, 1, 2], "_DENSE": [0, 1], "_LEXICAL": [2]}.items():
-            print(mode, tuple(round(value, 2) for value in fit(asked, None, columns)))
+        for columns in ([0, 1, 2], [0, 1], [0, 2], [0], [2]):
+            print(columns, tuple(round(value, 2) for value in fit(asked, None, columns)))
         print({name: figures(asked, True)[name] for name in (*SETS, "mean of the nine")})
     save("answerable", {"machine": machine(), "threshold": ANSWERABLE, "figures": figures(asked, False)})
 

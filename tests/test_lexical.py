@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from semsearch.errors import IndexCorrupt
 from semsearch.lexical import Boosts, Facts, Lexical, LexicalWriter, analysis, is_lexical_file, languages, question, search
+from semsearch.lexical.languages import _is_plain_english
 
 K1, B = 1.2, 0.75
 Document = tuple[str, str, str]
@@ -525,3 +526,18 @@ def test_quotes_are_read():
     assert [word.text for word in read.words] == ["running", "dogs", "oil", "us", "aid"]
     assert read.phrases == ((("run", "dog"),), (("us", "aid"),))
     assert json.dumps(read.words[0].terms) == '["run"]'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The council met in the old town hall, and the mayor spoke of the harbour that was to be built by the sea.", True),
+        ("Der Rat traf sich im alten Rathaus, and the mayor was nicht dabei, wie man hier seit vielen Jahren sagt.", False),
+        ("El consejo se reunió en el antiguo ayuntamiento y el alcalde habló del puerto que se iba a construir.", False),
+        ("The café and the naïve mayor of the town that is by the sea", False),
+        ("and of that which is by itself", False),
+        ("", False),
+    ],
+)
+def test_what_is_plainly_english_is_not_asked_about(text, expected):
+    assert _is_plain_english(text) is expected

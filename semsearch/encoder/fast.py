@@ -29,6 +29,7 @@ __all__ = ["FastEncoder", "one_code_each"]
 logger = logging.getLogger("semsearch")
 
 _COUNTED = 512
+_SINGLY = 8
 _PADDED = 16
 """Lengths of batches of passages are multiples of it: then openvino gives a text the same vector, to the last bit, whatever its
 company, so that a refresh ends where a fresh build does (in bfloat16; in batches of any other length 40 % of 60 texts got another
@@ -72,6 +73,9 @@ class FastEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the special tokens and without any limit."""
+        if len(texts) <= _SINGLY:
+            # A pool of threads costs more to wake than a few texts do.
+            return [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts]
         counts: list[int] = []
         # Some at a time: an encoding takes a hundred times its text.
         for first in range(0, len(texts), _COUNTED):

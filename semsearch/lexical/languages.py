@@ -26,6 +26,13 @@ _READ_OF_ARTICLE = 1000
 _SURE = 0.8
 """Probability from which the answer is believed: of 8,000 English passages of 100 to 200 characters, 16 were taken for others
 with as much, and 87 with more than 0.5."""
+_ENGLISH = frozenset(
+    ["and", "are", "by", "for", "from", "is", "its", "of", "that", "their", "these", "this", "to", "were", "which", "with"]
+)
+_ENOUGH = 2
+"""With "the", so many of these are English: of 480 German and Spanish passages none had them, of 6,887 English ones two thirds,
+among them 79 with etymologies and code that py3langid was not sure of, and none that it took for another language."""
+_ASCII_WORD = re.compile(r"[a-z]+")
 _NAMES = {"nb": "no", "nn": "no", "ary": "ar", "arz": "ar"}
 """What counts as another language here, for its words are stemmed alike."""
 
@@ -73,9 +80,19 @@ def _known(code: str) -> str:
 
 def _detected(text: str) -> str | None:
     """The language of a text, None where that is not sure."""
+    if _is_plain_english(text):
+        return "en"
     code, probability = _identifier().classify(text.encode("utf-8", "replace"))
     # "zxx" is no language at all: numbers, code.
     return _known(code) if probability >= _SURE and code != "zxx" else None
+
+
+def _is_plain_english(text: str) -> bool:
+    """Whether it is so clear that it is English that nobody has to be asked, which takes ten times as long."""
+    if not text.isascii():
+        return False
+    words = set(_ASCII_WORD.findall(text.lower()))
+    return "the" in words and len(words & _ENGLISH) >= _ENOUGH
 
 
 @lru_cache(maxsize=1)
