@@ -22,7 +22,7 @@ from faults.launcher import import_path
 from size.recombined import write_real
 
 QUESTION = "Do statins lower the risk of heart disease?"
-PARTS = ("build", "disk", "cold", "warm", "many", "add")
+PARTS = ("build", "disk", "cold", "warm", "many", "add", "vectors")
 
 
 def measured(part: str, *arguments: object) -> dict[str, Any]:
@@ -116,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks/million"))
     parser.add_argument("--passages", type=int, default=1_000_000)
+    parser.add_argument("--vectors", type=int, default=10_000_000, help="of the last part: 8.4 GB on the disk")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
@@ -131,6 +132,7 @@ def main() -> None:
         "warm": lambda: measured("warm", work / "index"),
         "many": lambda: measured("many", work / "index"),
         "add": lambda: add(work),
+        "vectors": lambda: measured("vectors", work / "index", work / "vectors", options.vectors),
     }
     for part in PARTS:
         if part in options.only:

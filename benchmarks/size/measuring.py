@@ -6,7 +6,9 @@ Deliberately not here: which figures there are, and what is made of them (``benc
 from __future__ import annotations
 
 import json
+import mmap
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -19,8 +21,11 @@ import numpy as np
 from common import data_folder
 
 import semsearch
-from semsearch.vectors import Vectors
-from size.recombined import RecombiningEncoder, Sentences, write_windows
+from semsearch import signs
+from semsearch.store import SEGMENT_ROWS
+from semsearch.threads import THREADS
+from semsearch.vectors import SEGMENT_SUFFIX, TARGET_RECALL, Segment, Vectors, measure, segment_file
+from size.recombined import NOISE, RecombiningEncoder, Sentences, write_windows
 
 ASKED = 200
 MEGABYTE = 2**20
@@ -157,12 +162,68 @@ def _flat(vectors: Vectors, queries: np.ndarray) -> tuple[list[np.ndarray], list
     return list(known[index.search(queries, 10)[1]]), times
 
 
+def vectors(index: str, folder: str, count: str) -> dict[str, Any]:
+    """So many vectors: those of an index, and these again with noise; written as segments, searched by codes, and exactly."""
+    home, asked = Path(folder), questions()
+    home.mkdir(parents=True, exist_ok=True)
+    with semsearch.open(index) as opened:
+        queries = opened._loaded(opened._reader).encode_queries(asked).vectors
+        known = opened._reader.vectors()
+        started = time.perf_counter()
+        files = [_write_noisy(home, known, number) for number in range(-(-int(count) // SEGMENT_ROWS))]
+        seconds = time.perf_counter() - started
+    peak = _Peak()
+    segments = [_mapped(home, name, number * SEGMENT_ROWS, known.dimension) for number, name in enumerate(files)]
+    started = time.perf_counter()
+    recall = measure(Vectors(segments, known.dimension), queries, TARGET_RECALL)
+    measuring = time.perf_counter() - started
+    started = time.perf_counter()
+    searched = Vectors(segments, known.dimension, recall.depth)
+    searched.search(queries[:1], 100)
+    opening = time.perf_counter() - started
+    return {
+        "vectors": len(files) * SEGMENT_ROWS,
+        "seconds of making and writing": round(seconds, 1),
+        "bytes a vector": round(sum(path.stat().st_size for path in home.glob("segment-*")) / len(files) / SEGMENT_ROWS),
+        "seconds of measuring the recall": round(measuring, 1),
+        **recall._asdict(),
+        "seconds of opening and the first search": round(opening, 2),
+        "dense arm ms": percentiles(timed(lambda query: searched.search(query[None], 100), queries)),
+        "MB of its own": round(own_memory() / MEGABYTE),
+        "peak MB of its own": round(peak.most / MEGABYTE),
+    }
+
+
+def _write_noisy(home: Path, known: Vectors, number: int) -> str:
+    """A segment of the vectors of an index, beginning somewhere else each time; its name."""
+    drawn = np.random.default_rng(number)
+    rows = (np.arange(SEGMENT_ROWS) + number * SEGMENT_ROWS) % known.n_rows
+    made = known.take(rows)
+    if number * SEGMENT_ROWS >= known.n_rows:
+        made += NOISE * drawn.standard_normal(made.shape, np.float32)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    name = f"segment-{number:016x}"
+    nothing = [np.empty((0, signs.WIDTH), np.uint8)] * len(made), [np.empty((0, 2), np.int32)] * len(made)
+    with (home / f"{name}{SEGMENT_SUFFIX}").open("wb") as file:
+        for piece in segment_file(name, made, *nothing):
+            file.write(piece)
+    return name
+
+
+def _mapped(home: Path, name: str, first: int, dimension: int) -> Segment:
+    with (home / f"{name}{SEGMENT_SUFFIX}").open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return Segment(name, data, first, SEGMENT_ROWS, dimension, None)
+
+
 def many(index: str) -> dict[str, Any]:
     """Questions a second: one after the other, eight threads, eight processes, all at once."""
     asked = questions()
     rates: dict[str, list[float]] = {name: [] for name in ("one", "threads", "search_many", "processes")}
     with semsearch.open(index) as opened:
         opened.search_many(asked[:20])
+        # This process has its threads by now; eight with two each would be in each other's way.
+        os.environ[THREADS] = "1"
         context = multiprocessing.get_context("spawn")
         with ThreadPoolExecutor(8) as pool, context.Pool(8, _open, (index,)) as processes:
             processes.map(_ask, asked[:64], 1)
@@ -198,4 +259,6 @@ def _ask(question: str) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"build": build, "parts": parts, "warm": warm, "many": many}[sys.argv[1]](*sys.argv[2:])))
+    print(
+        json.dumps({"build": build, "parts": parts, "warm": warm, "many": many, "vectors": vectors}[sys.argv[1]](*sys.argv[2:]))
+    )
