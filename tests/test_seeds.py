@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,16 @@ print(*sorted(sys.modules))
     loaded = {name.split(".")[0] for name in modules.split()}
     assert not loaded & {"torch", "transformers", "sentence_transformers", "openvino", "huggingface_hub", "rich", "yaml"}
     assert {"numpy", "faiss", "onnxruntime", "tokenizers"} <= loaded
+
+
+def test_nothing_is_kept_of_what_was_asked(index, model_cache: Path, tmp_path: Path):
+    """onnxruntime keeps in the user's home what it was used for, and sends it when the process lives long enough."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+    command = [sys.executable, "-m", "semsearch", "ask", "what aid did Russia offer", "--index", str(index._reader.home)]
+    done = subprocess.run(command, env={**environment, **home}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_indexing_opens_no_socket(root: Path, tmp_path: Path, model_cache: Path):

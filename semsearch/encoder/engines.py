@@ -70,8 +70,7 @@ class OnnxRuntime:
     budget = 1024
 
     def __init__(self, export: Export) -> None:
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = processors()
         options.log_severity_level = 3
@@ -90,6 +89,15 @@ class OnnxRuntime:
         """See `BulkEngine.map`."""
         for batch in batches:
             yield finish(batch, self.run(batch))
+
+
+def _onnxruntime() -> Any:
+    """The package, told not to keep in the user's cache what it was used for and not to send it to its maker, as 1.32 does.
+
+    It looks when it is loaded; what another part of the process imported before stays as it is.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")
 
 
 def _openvino() -> Any:
