@@ -66,29 +66,20 @@ class Bench:
 
         The first round is not counted: after it all read their files from memory.
         """
-        peers = [peer for peer in self.peers if "error" not in self._of(peer, "index")]
-        runs: dict[str, list[Outcome]] = {peer.name: [] for peer in peers}
+        asked = [peer for peer in self.peers if "error" not in self._of(peer, "index")]
+        runs: dict[str, list[Outcome]] = {peer.name: [] for peer in asked}
         for number in range(rounds + 1):
             say(f"{self.collection.name}: cold question {number} of {rounds}")
-            for peer in list(peers):
+            for peer in asked:
+                if self._of(peer, "cold"):
+                    continue
                 try:
                     runs[peer.name].append(self._answer(peer, self.questions[number % len(self.questions)]))
                 except Failed as error:
                     self.figures[peer.name]["cold"] = _failure(error)
-                    peers.remove(peer)
-        own = runs.get(SEMSEARCH.name, [])[1:]
-        for peer in peers:
-            counted = runs[peer.name][1:]
-            self.figures[peer.name]["cold"] = {
-                "seconds": spread([run.seconds for run in counted]),
-                "peak MB": spread([run.megabytes for run in counted]),
-                # Pair by pair; nothing to compare with where semsearch itself failed on the way.
-                **(
-                    {"times semsearch": spread([a.seconds / b.seconds for a, b in zip(counted, own, strict=True)])}
-                    if len(own) == len(counted)
-                    else {}
-                ),
-            }
+        for peer in asked:
+            if not self._of(peer, "cold"):
+                self.figures[peer.name]["cold"] = _cold(runs[peer.name][1:], runs.get(SEMSEARCH.name, [])[1:])
 
     def warm(self, peer: Peer, count: int) -> Figures:
         """Milliseconds of a question among many."""
@@ -139,6 +130,17 @@ class Bench:
 
     def _of(self, peer: Peer, what: str) -> Figures:
         return self.figures[peer.name].get(what, {})
+
+
+def _cold(runs: list[Outcome], own: list[Outcome]) -> Figures:
+    """Figures of a tool's cold questions; its ratio to semsearch's pair by pair, where semsearch answered all."""
+    figures: Figures = {
+        "seconds": spread([run.seconds for run in runs]),
+        "peak MB": spread([run.megabytes for run in runs]),
+    }
+    if len(own) == len(runs):
+        figures["times semsearch"] = spread([run.seconds / other.seconds for run, other in zip(runs, own, strict=True)])
+    return figures
 
 
 def _facts(done: Outcome) -> dict[str, list]:

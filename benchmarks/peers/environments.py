@@ -76,6 +76,7 @@ class Place:
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
             "ANONYMIZED_TELEMETRY": "False",
+            "ORT_DISABLE_TELEMETRY": "1",
         }
 
 
@@ -86,7 +87,7 @@ def prepare(peer: Peer, place: Place) -> None:
     """
     folder = place.environment(peer)
     complete = folder / "complete"
-    wanted = f"{sys.version}\n{_requirements(peer).read_text(encoding='utf-8')}\n{MODEL.read_text(encoding='utf-8')}"
+    wanted = _wanted(peer)
     if complete.exists() and complete.read_text(encoding="utf-8") == wanted:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -114,6 +115,15 @@ def versions(peer: Peer, place: Place) -> dict[str, str]:
     named = named or [peer.name]
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     return dict(zip(named, _run([place.python(peer), "-c", code, *named]).split(), strict=True))
+
+
+def _wanted(peer: Peer) -> str:
+    """All that an environment is made from."""
+    project = BENCHMARKS.parent
+    # semsearch is installed as it lies in this project, so that it is what is measured.
+    own = [project / "pyproject.toml", project / "constraints.txt"] if peer == SEMSEARCH else []
+    texts = [path.read_text(encoding="utf-8") for path in (_requirements(peer), MODEL, *own)]
+    return "\n".join([sys.version, *texts, *([str(project)] if own else [])])
 
 
 def _requirements(peer: Peer) -> Path:
