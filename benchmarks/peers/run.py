@@ -86,6 +86,7 @@ def main() -> None:
     asked = _chosen(options.only)
     missing = _prepare(asked, place)
     peers = [peer for peer in asked if peer.name not in missing]
+    installed = {peer.name: versions(peer, place) for peer in peers}
     benches = [Bench(peers, place, data / name) for name in options.sets]
     for bench in benches:
         _measure(bench, options)
@@ -93,7 +94,7 @@ def main() -> None:
         bench.score()
     figures = {
         "rounds": options.rounds,
-        "versions": {peer.name: versions(peer, place) for peer in peers},
+        "versions": installed,
         "missing": missing,
         "sets": {bench.collection.name: {"articles": bench.articles, "peers": bench.figures} for bench in benches},
         "machine": machine(),
