@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.uint8]
 
-__all__ = ["BITS", "WIDTH", "pack", "rotation", "similarities", "turned"]
+__all__ = ["BITS", "WIDTH", "noise", "pack", "rotation", "similarities", "turned"]
 
 BITS = 128
 WIDTH = BITS // 8
@@ -95,9 +95,9 @@ def _rotated(rows: Matrix, number: int) -> Matrix:
     dimension = rows.shape[1]
     rows = _transformed(rows)
     for step in range(_ROUNDS):
-        noise = _noise(dimension, number * _ROUNDS + step)
-        flips = np.where(noise & np.uint64(1), np.float32(-1), np.float32(1))
-        rows = _transformed((rows * flips)[:, np.argsort(noise, kind="stable")])
+        drawn = noise(dimension, number * _ROUNDS + step)
+        flips = np.where(drawn & np.uint64(1), np.float32(-1), np.float32(1))
+        rows = _transformed((rows * flips)[:, np.argsort(drawn, kind="stable")])
     return rows
 
 
@@ -121,7 +121,7 @@ def _hadamard(size: int) -> Matrix:
     return np.asarray(signs / np.float32(np.sqrt(size)), np.float32)
 
 
-def _noise(count: int, seed: int) -> NDArray[np.uint64]:
+def noise(count: int, seed: int) -> NDArray[np.uint64]:
     """Fixed random numbers: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), the same everywhere and for ever."""
     step = 0x9E3779B97F4A7C15
     state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(step) + np.uint64(seed * 0xD1B54A32D192ED03 % 2**64)

@@ -117,9 +117,9 @@ def test_codes_never_change(dimension):
 
 
 def test_the_random_numbers_never_change():
-    assert [hex(number) for number in signs._noise(3, 0).tolist()] == [
+    assert [hex(number) for number in signs.noise(3, 0).tolist()] == [
         "0xe220a8397b1dcdaf",
         "0x6e789e6aa1b965f4",
         "0x6c45d188009454f",
     ]
-    assert [hex(number) for number in signs._noise(2, 5).tolist()] == ["0x5690c3475bc0427d", "0xd7b7a0d1af4a5e07"]
+    assert [hex(number) for number in signs.noise(2, 5).tolist()] == ["0x5690c3475bc0427d", "0xd7b7a0d1af4a5e07"]

@@ -356,20 +356,20 @@ class Writer:
                 for segment in held:
                     segment.close()
 
-    def sentences(self, n: int) -> list[str]:
-        """Sentences of some texts, from all over the index, the same for the same texts."""
+    def snippets(self, n: int, length: int) -> list[str]:
+        """So many words in a row out of some texts, from all over the index; the same for the same texts."""
         found = []
         with translated(self.folder):
             first, last = self._database.execute("SELECT min(row), max(row) FROM embeddings").fetchone()
             for row in np.linspace(first, last, n).astype(int).tolist():
-                text, spans = self._database.execute(
-                    "SELECT p.text, p.sentences FROM embeddings e JOIN passages p ON p.embedding = e.hash"
+                (text,) = self._database.execute(
+                    "SELECT p.text FROM embeddings e JOIN passages p ON p.embedding = e.hash"
                     " WHERE e.row >= ? ORDER BY e.row LIMIT 1",
                     (row,),
                 ).fetchone()
-                inside = sentence_spans(spans)[0]
-                start, end = inside[len(inside) // 2] if inside else (0, len(text))
-                found.append(text[start:end])
+                said = text.split()
+                start = row % max(1, len(said) - length + 1)
+                found.append(" ".join(said[start : start + length]))
         return found
 
     def canaries(self) -> list[str]:

@@ -17,7 +17,7 @@ from semsearch.errors import IndexCorrupt
 from semsearch.protocols import Found
 from semsearch.threads import processors
 from semsearch.vectors.scan import Scan
-from semsearch.vectors.segment import MEND, Segment
+from semsearch.vectors.segment import MEND, Segment, whole
 
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
@@ -29,7 +29,7 @@ __all__ = ["EXACT_ROWS", "Vectors"]
 EXACT_ROWS = 50_000
 """Up to so many rows all are multiplied, in 2.5 ms; a scan and 200 rows multiplied take 0.5."""
 _FEW = 2000
-"""Up to so many allowed rows are taken one by one, 1 ms for each thousand; of more, all their segments are read."""
+"""Up to so many allowed rows are taken out and multiplied; of more, all vectors of their segments are read."""
 _SPREAD = 32
 """Of allowed rows that are less than one in so many, all are multiplied; else more rows are picked and the allowed ones kept."""
 
@@ -49,6 +49,7 @@ class Vectors:
         """Whether there are codes of words to compare; an index may be built without."""
         self._depth = depth
         self._firsts = [segment.first_row for segment in segments]
+        self._ends = np.asarray([segment.first_row + segment.n_rows for segment in segments], np.int64)
         self._lock = threading.Lock()
         self._scan: Scan | None = None
         dead = [segment.first_row + np.flatnonzero(~segment.live) for segment in segments if segment.live is not None]
@@ -117,9 +118,8 @@ class Vectors:
         """Those of some rows that there are, and that are wanted; in their order."""
         if not self.segments:
             return rows[:0]
-        ends = np.asarray([segment.first_row + segment.n_rows for segment in self.segments])
         part = np.searchsorted(self._firsts, rows, side="right") - 1
-        kept = rows[(part >= 0) & (rows < ends[part])]
+        kept = rows[(part >= 0) & (rows < self._ends[part])]
         return kept[~_among(kept, self._dead)] if len(self._dead) else kept
 
     def _nearest(self, query: Matrix, rows: Rows, k: int) -> Found:
@@ -130,11 +130,14 @@ class Vectors:
 
         :raises IndexCorrupt: if a row is in no segment, or not what was written.
         """
-        taken = []
-        for row in rows.tolist():
-            segment = self._home(row)
-            taken.append(segment.vector(row - segment.first_row))
-        return np.frombuffer(b"".join(taken), "<f2").reshape(-1, self.dimension).astype(np.float32)
+        taken = np.empty((len(rows), 2 * self.dimension), np.uint8)
+        part = np.searchsorted(self._firsts, rows, side="right") - 1
+        for place in np.unique(part).tolist():
+            inside = np.flatnonzero(part == place)
+            if place < 0 or rows[inside].max() >= self._ends[place]:
+                raise _stray()
+            taken[inside] = self.segments[place].halves(rows[inside])
+        return whole(taken)
 
     def words(self, rows: Rows) -> list[NDArray[np.uint8]]:
         """Codes of the words of rows, in their order: len(rows) arrays, uint8 (number of words, `signs.WIDTH`)."""
@@ -147,8 +150,12 @@ class Vectors:
     def _home(self, row: int) -> Segment:
         place = bisect_right(self._firsts, row) - 1
         if place < 0 or row >= self._firsts[place] + self.segments[place].n_rows:
-            raise IndexCorrupt(f"passages have vectors that are in no file: {MEND}")
+            raise _stray()
         return self.segments[place]
+
+
+def _stray() -> IndexCorrupt:
+    return IndexCorrupt(f"passages have vectors that are in no file: {MEND}")
 
 
 def _among(rows: Rows, known: Rows) -> NDArray[np.bool_]:

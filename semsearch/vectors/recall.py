@@ -19,8 +19,9 @@ __all__ = ["TARGET_RECALL", "Recall", "measure"]
 TARGET_RECALL = 0.98
 """Where nothing else was asked for."""
 _K = 10
-_DEPTHS = (200, 400, 800, 1600, 3200, 6400)
+_DEPTHS = (200, 400, 800, 1200, 1600, 2400, 3200, 4800, 6400)
 """At first as many as a search for ten hits asks for anyway, twice over."""
+_ROUNDING = 1e-6
 _CERTAIN = 2.0
 """Standard errors that the measured mean has to be above what is asked for."""
 
@@ -48,17 +49,21 @@ def measure(vectors: Vectors, queries: Matrix, target: float) -> Recall:
     """
     if target >= 1:
         return Recall(target, 1.0, None, vectors.n_rows, len(queries))
-    exact = [set(found.rows.tolist()) for found in _searched(vectors, queries, None)]
+    exact = _searched(vectors, queries, None)
     mean = 0.0
     for depth in _DEPTHS:
-        shares = [
-            len(near & set(found.rows.tolist())) / max(1, len(near))
-            for near, found in zip(exact, _searched(vectors, queries, depth), strict=True)
-        ]
+        shares = [_share(near, found) for near, found in zip(exact, _searched(vectors, queries, depth), strict=True)]
         mean = float(np.mean(shares))
         if mean - _CERTAIN * float(np.std(shares)) / np.sqrt(len(shares)) >= target:
             return Recall(target, round(mean, 4), depth, vectors.n_rows, len(queries))
     return Recall(target, round(mean, 4), None, vectors.n_rows, len(queries))
+
+
+def _share(near: Found, found: Found) -> float:
+    """How many of the nearest were found, or others that are as near as the last of them (as ann-benchmarks counts)."""
+    if not len(near.rows):
+        return 1.0
+    return float((found.scores >= near.scores[-1] - _ROUNDING).sum()) / len(near.rows)
 
 
 def _searched(vectors: Vectors, queries: Matrix, depth: int | None) -> Sequence[Found]:
