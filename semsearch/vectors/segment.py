@@ -28,7 +28,7 @@ from semsearch.vectors import scan
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["MEND", "SEGMENT_SUFFIX", "Segment", "segment_file", "whole"]
+__all__ = ["MEND", "SEGMENT_SUFFIX", "Segment", "compare", "segment_file", "whole"]
 
 SEGMENT_SUFFIX = ".vectors"
 MEND = "mend it with semsearch check --repair"
@@ -226,21 +226,22 @@ class Segment:
             self._index = _over(self.verified("vectors"))
         return self._index
 
-    def halves(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Vectors of some rows of this segment as they are kept: the bytes of float16 (len(rows), d).
+    def copy(self, rows: NDArray[np.int64], halves: NDArray[np.uint8], sums: NDArray[np.uint64]) -> None:
+        """Copy what is kept of the vectors of some rows of this segment: their halves, uint8 (len(rows), 2 d), and checksums."""
+        places = rows - self.first_row
+        # Not to be raised at: then all would be copied once more.
+        np.take(self._halves, places, axis=0, out=halves, mode="clip")
+        np.take(self._sums[:, 0], places, out=sums, mode="clip")
+
+    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
+        """Vectors of some rows of this segment: float32 (len(rows), d).
 
         :raises IndexCorrupt: if one is not what was written.
         """
-        places = rows - self.first_row
-        taken = self._halves[places]
-        wrong = _row_checksums(taken) != self._sums[places, 0]
-        if wrong.any():
-            raise IndexCorrupt(f"the vector of row {rows[int(np.argmax(wrong))]} is not what was written: {MEND}")
-        return taken
-
-    def vectors(self, rows: NDArray[np.int64]) -> Matrix:
-        """Vectors of some rows of this segment: float32 (len(rows), d)."""
-        return whole(self.halves(rows))
+        halves, sums = np.empty((len(rows), 2 * self.dimension), np.uint8), np.empty(len(rows), np.uint64)
+        self.copy(rows, halves, sums)
+        compare(rows, halves, sums)
+        return whole(halves)
 
     def words(self, row: int) -> NDArray[np.uint8]:
         """The codes of a row's words: uint8 (number of words, `signs.WIDTH`).
@@ -310,6 +311,16 @@ def _parts(name: str, data: memoryview, n_rows: int, dimension: int) -> tuple[di
     if len(parts["scan"]) != scan.size(n_rows, dimension):
         raise ValueError("not the codes of this segment")
     return parts, checksums
+
+
+def compare(rows: NDArray[np.int64], halves: NDArray[np.uint8], sums: NDArray[np.uint64]) -> None:
+    """Compare vectors with their checksums.
+
+    :raises IndexCorrupt: if one is not what was written.
+    """
+    wrong = _row_checksums(halves) != sums
+    if wrong.any():
+        raise IndexCorrupt(f"the vector of row {rows[int(np.argmax(wrong))]} is not what was written: {MEND}")
 
 
 def whole(halves: NDArray[np.uint8]) -> Matrix:
