@@ -48,8 +48,8 @@ NO_CODES = "none"
 _HELD = 200
 """Questions that the recall is measured with: a few words in a row out of all parts of the index."""
 _WORDS = 4
-"""In so many. Of a million passages 400 picked rows had 0.99 of the nearest to whole sentences, 0.93 of those to real questions whose
-answers are not there; a few words need about as many rows as these (``benchmarks/README.md``)."""
+"""In so many. Of a million passages 400 picked rows had 0.99 of the nearest to whole sentences, 0.93 of those to real questions
+whose answers are not there; a few words need about as many rows as these (``benchmarks/README.md``)."""
 _GROWN = 0.1
 """Part of its rows by which an index has grown or shrunk when the recall is measured again."""
 _NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
