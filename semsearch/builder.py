@@ -24,7 +24,8 @@ from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Problem
-from semsearch.store import SEGMENT_ROWS, Codes, Writer, embedding_hash, recall_of, target_of
+from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, recall_of, target_of
+from semsearch.store.writer import Writer
 from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:

@@ -24,8 +24,9 @@ from semsearch._version import __version__
 from semsearch.errors import IndexCorrupt, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import CheckReport, Citation
-from semsearch.store import DATABASE, Reader, Writer, target_of
+from semsearch.store import DATABASE, Reader, target_of
 from semsearch.store.inspection import Inspection, inspect
+from semsearch.store.writer import Writer
 
 if TYPE_CHECKING:
     from semsearch.protocols import Fingerprint, Matrix

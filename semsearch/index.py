@@ -28,7 +28,7 @@ from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin
 from semsearch.results import Results
-from semsearch.store import Allowed, Reader, Writer, recall_of
+from semsearch.store import Allowed, Reader, recall_of
 from semsearch.threads import one_multiplier
 
 if TYPE_CHECKING:
@@ -483,6 +483,9 @@ def remove(sources: Sources, path: PathLike = "index") -> int:
         raise InputError("nothing named to remove: give a file, a folder or a record")
     # Refuses where there is none, which a writer would make.
     Reader(Path(path)).close()
+    # Not at the top: searches do without it.
+    from semsearch.store.writer import Writer
+
     writer = Writer(Path(path))
     try:
         removed = writer.remove_sources(named)

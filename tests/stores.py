@@ -11,7 +11,8 @@ from conftest import FakeEncoder
 
 from semsearch.protocols import PassageText
 from semsearch.records import Article, Passage, Sentence
-from semsearch.store import Codes, Reader, Writer, database, embedding_hash, segments
+from semsearch.store import Codes, Reader, database, embedding_hash, segments
+from semsearch.store.writer import Writer
 
 FINGERPRINT = FakeEncoder().fingerprint
 ONE_WORD = Codes(*([part] for part in FakeEncoder.tokens(PassageText("", "oil", (Sentence(0, 3),)))))

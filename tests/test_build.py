@@ -16,7 +16,8 @@ from helpers import build, contents, found, segments, sentence, write
 import semsearch
 from semsearch import builder
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, InputError, ModelMismatch
-from semsearch.store import Writer, database
+from semsearch.store import database
+from semsearch.store.writer import Writer
 
 
 def found_in(home: Path) -> set[str]:
@@ -215,7 +216,8 @@ def test_a_writer_in_another_process_is_seen(notes, home, root):
     script = f"""
 import sys
 from pathlib import Path
-from semsearch.store import Writer, database
+from semsearch.store import database
+from semsearch.store.writer import Writer
 opened = Writer(Path({str(home)!r}))
 print("ready", flush=True)
 sys.stdin.read()

@@ -18,7 +18,8 @@ from stores import edit
 
 import semsearch
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
-from semsearch.store import Reader, Writer, database
+from semsearch.store import Reader, database
+from semsearch.store.writer import Writer
 
 QUESTIONS = ("aid", "oil gas", '"sword vaccine"', "nothing of it")
 MODES = ("hybrid", "dense", "lexical")

@@ -18,7 +18,8 @@ from semsearch.errors import IndexCorrupt, InputError
 from semsearch.filters import Filter, parse
 from semsearch.protocols import PassageText
 from semsearch.records import Article, Passage
-from semsearch.store import Allowed, Codes, Reader, Writer, embedding_hash, filtering, reader
+from semsearch.store import Allowed, Codes, Reader, embedding_hash, filtering, reader
+from semsearch.store.writer import Writer
 
 Articles = dict[str, tuple[dict[str, Any], list[str]]]
 ARTICLES: Articles = {

@@ -13,7 +13,8 @@ from stores import FINGERPRINT, agrees, passage, put
 from semsearch.errors import IndexLocked, IndexMissing
 from semsearch.protocols import PassageText
 from semsearch.records import Article, Problem, Sentence
-from semsearch.store import Reader, Writer, embedding_hash, segments
+from semsearch.store import Reader, embedding_hash, segments
+from semsearch.store.writer import Writer
 
 
 def test_what_was_written_is_read(tmp_path):

@@ -16,7 +16,8 @@ from conftest import FakeEncoder
 from stores import ONE_WORD, agrees, by_words, edit, put
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
-from semsearch.store import DATABASE, Reader, Writer, database, segments, writer
+from semsearch.store import DATABASE, Reader, database, segments, writer
+from semsearch.store.writer import Writer
 
 
 def listing(folder: Path) -> dict[str, bytes]:

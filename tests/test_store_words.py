@@ -14,7 +14,8 @@ from stores import FINGERPRINT, ONE_WORD, agrees, by_words, edit, lexical_folder
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.lexical import Facts
 from semsearch.records import Article
-from semsearch.store import Reader, Writer, segments, words
+from semsearch.store import Reader, segments, words
+from semsearch.store.writer import Writer
 
 
 def test_words_follow_the_passages(tmp_path):

@@ -10,6 +10,8 @@ the generation that they opened. One process writes at a time, held by an OS loc
 A vector belongs to a text, not to a place: passages that read the same share a row, and a passage that moved to another
 file keeps its row.
 
+The writer is imported from ``semsearch.store.writer``: searches, which start in fractions of a second, do without it.
+
 Deliberately not here: reading articles, the model, ranking.
 """
 
@@ -21,7 +23,6 @@ from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
 from semsearch.store.segments import SEGMENT_ROWS, Codes
 from semsearch.store.tables import FileRow, embedding_hash, recall_of, target_of
-from semsearch.store.writer import Writer
 
 __all__ = [
     "DATABASE",
@@ -32,7 +33,6 @@ __all__ = [
     "FileRow",
     "PassageRow",
     "Reader",
-    "Writer",
     "embedding_hash",
     "recall_of",
     "target_of",
