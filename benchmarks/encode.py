@@ -46,7 +46,7 @@ def measure(engine: str, count: int, vectors_file: str) -> None:
 
         used = encoder.load()
         if engine == "onnxruntime":
-            used = FastEncoder(used._export, lambda single: single)
+            used = FastEncoder(used.export, lambda single: single)
         given = [PassageText("", text, tuple(spans(text))) for text in passages]
         name = used.engine
 

@@ -28,7 +28,7 @@ layer modules                                  what for
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
 2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex
 2     ``encoder``                              texts to unit vectors; the only door to sentence-transformers,
-                                               onnxruntime, openvino, tokenizers
+                                               onnxruntime, openvino, nncf, tokenizers
 2     ``vectors``                              rows to nearest rows; the only door to faiss
 2     ``lexical``                              rows by the words they have, BM25; the only door to tantivy, py3langid
 2     ``filters``                              conditions on articles; pure

@@ -12,6 +12,8 @@ import json
 import logging
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,8 @@ from semsearch import encoder as encoders
 from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
-from semsearch.records import Problem
-from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, recall_of, target_of
+from semsearch.records import Precision, Problem
+from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, network_of, recall_of, target_of
 from semsearch.store.writer import Writer
 from semsearch.vectors import EXACT_ROWS, measure
 
@@ -46,6 +48,8 @@ CANARIES = (
 """Texts whose vectors an index keeps: a model that gives others now is another one, whatever it says of itself."""
 NO_CODES = "none"
 """What an index says of its codes that has none of words."""
+_FLOAT: Precision = "float"
+_INT8: Precision = "int8"
 _HELD = 200
 """Questions that the recall is measured with: a few words in a row out of all parts of the index."""
 _WORDS = 4
@@ -74,7 +78,9 @@ class Builder:
         for what is taken whole is ranked by its cosine alone.
     :param compact: without codes of words; None as the index is, which is with them where it is new.
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
-    :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or the reverse.
+    :param precision: None for that which the index has, or ``float``.
+    :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or another
+        precision, or the reverse.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class Builder:
         whole: bool = False,
         compact: bool | None = None,
         target_recall: float | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self._whole = whole
         self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
@@ -98,6 +105,7 @@ class Builder:
         self._writer = Writer(path, fresh=fresh)
         try:
             self._compact = self._chosen(compact)
+            self._quantized = self._in_eight_bits(precision)
             self._target = target_recall or target_of(self._writer.meta)
         except BaseException:
             self._writer.close()
@@ -114,6 +122,18 @@ class Builder:
             )
         return stored
 
+    def _in_eight_bits(self, precision: Precision | None) -> bool:
+        """Whether passages are encoded in 8 bits."""
+        stored = self._writer.meta.get("precision", _FLOAT)
+        if precision not in (None, _FLOAT, _INT8):
+            raise InputError(f"there is no precision {precision!r}: {_FLOAT} or {_INT8}")
+        if precision is not None and self._writer.fingerprint is not None and precision != stored:
+            raise InputError(f"the index was encoded in {stored}: add --fresh to build it in {precision}")
+        quantized = (precision or stored) == _INT8
+        if quantized and self._writer.fingerprint is None:
+            encoders.check_calibrates()
+        return quantized
+
     def close(self) -> None:
         """Let go of the index; what was not committed is given up."""
         self._writer.close()
@@ -128,9 +148,14 @@ class Builder:
                 "add --fresh to build it anew from these sources, or give another --index"
             )
         counts = self._read(encoder, progress)
-        encoded = encode(self._writer, encoder, progress, compact=self._compact)
+        network = b""
+        if self._quantized and not encoder.fingerprint.quantized:
+            encoder, network = self._calibrated(encoder, progress)
+        encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
         set_canaries(self._writer, encoder)
         facts = {"passages": self._cutting, "target_recall": str(self._target)}
+        if self._quantized:
+            facts["precision"] = _INT8
         if self._compact:
             facts["codes"] = NO_CODES
         if encoded:
@@ -140,9 +165,30 @@ class Builder:
 
     def _load(self, model: str | None) -> Encoder:
         stored = self._writer.fingerprint
+        network = partial(network_of, self._writer.folder)
         if stored is not None and model is None:
-            return encoders.load_when_needed(stored)
-        return encoders.load(model or encoders.DEFAULT_MODEL)
+            return encoders.load_when_needed(stored, network)
+        encoder = encoders.load(model or encoders.DEFAULT_MODEL)
+        if stored is not None and stored.quantized and stored.same_questions(encoder.fingerprint):
+            return encoders.load_for(stored, network)
+        return encoder
+
+    def _calibrated(self, encoder: Encoder, progress: Progress | None) -> tuple[Encoder, bytes]:
+        """The encoder with a network in 8 bits, calibrated on passages from all over the index, and the network."""
+        pending = self._writer.unencoded()
+        network = self._writer.unfinished_network(encoder.fingerprint, _kind(self._compact))
+        if network is None:
+            places = np.unique(np.linspace(0, len(pending) - 1, encoders.SAMPLES).astype(int)).tolist()
+            texts = _texts(self._writer, [pending[place] for place in places])
+            if progress:
+                progress("calibrating", 0, 1)
+            fingerprint, network = encoders.calibrated(encoder, texts)
+            if progress:
+                progress("calibrating", 1, 1)
+        else:
+            fingerprint = replace(encoder.fingerprint, quantized=hashlib.sha256(network).hexdigest())
+        self._writer.set_network(network)
+        return encoders.load_for(fingerprint, lambda: network), network
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
@@ -225,14 +271,28 @@ class Builder:
         return count
 
 
-def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compact: bool = False) -> int:
+def _kind(compact: bool) -> str:
+    """What is kept of an unfinished build depends on, beside the model."""
+    return NO_CODES if compact else ""
+
+
+def _texts(writer: Writer, hashes: list[bytes]) -> list[PassageText]:
+    """What the encoder is given of texts, in the order of their hashes."""
+    return [
+        PassageText(passages.context(title, headings), text, spans)
+        for title, headings, text, spans in writer.passage_texts(hashes)
+    ]
+
+
+def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compact: bool = False, network: bytes = b"") -> int:
     """Give every text of an index that has none its vector; how many were given to the encoder.
 
     What an interrupted build has encoded is taken over.
 
     :param compact: without the codes of words.
+    :param network: in 8 bits, where it was calibrated for what is encoded now.
     """
-    writer.go_on(encoder.fingerprint, NO_CODES if compact else "")
+    writer.go_on(encoder.fingerprint, _kind(compact), network)
     pending = writer.unencoded()
     encoded = done = 0
     for first in range(0, len(pending), SEGMENT_ROWS):
@@ -245,10 +305,7 @@ def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compa
         done += len(segment.hashes) - len(missing)
         for start in range(0, len(missing), _WINDOW):
             places = missing[start : start + _WINDOW]
-            texts = [
-                PassageText(passages.context(title, headings), text, spans)
-                for title, headings, text, spans in writer.passage_texts([segment.hashes[place] for place in places])
-            ]
+            texts = _texts(writer, [segment.hashes[place] for place in places])
             for batch in encoder.encode_passages(texts):
                 chosen = [places[position] for position in batch.positions]
                 codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))

@@ -24,7 +24,7 @@ from semsearch._version import __version__
 from semsearch.errors import IndexCorrupt, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import CheckReport, Citation
-from semsearch.store import DATABASE, Reader, target_of
+from semsearch.store import DATABASE, Reader, network_of, target_of
 from semsearch.store.inspection import Inspection, inspect
 from semsearch.store.writer import Writer
 
@@ -63,14 +63,14 @@ def check(
     """
     started = time.perf_counter()
     folder = Path(path)
-    model = _Model(encoder)
+    model = _Model(folder, encoder)
     found = inspect(folder)
-    model.look(folder, found)
+    model.look(found)
     repaired: list[str] = []
     if repair and not found.unreadable and (found.problems or found.leftovers):
         repaired = _repair(folder, found, model, progress)
         found = inspect(folder)
-        model.look(folder, found)
+        model.look(found)
     counted: Counter[str] = Counter()
     changed: list[Citation] = []
     if sources and not found.unreadable and not found.outdated:
@@ -93,7 +93,8 @@ def check(
 class _Model:
     """The model of an index, loaded when it is needed."""
 
-    def __init__(self, given: Encoder | None) -> None:
+    def __init__(self, folder: Path, given: Encoder | None) -> None:
+        self._folder = folder
         self._encoder = given
 
     def of(self, fingerprint: Fingerprint) -> Callable[[], Encoder]:
@@ -101,14 +102,14 @@ class _Model:
 
         def load() -> Encoder:
             if self._encoder is None:
-                self._encoder = encoders.load_for(fingerprint)
+                self._encoder = encoders.load_for(fingerprint, partial(network_of, self._folder))
             if not self._encoder.fingerprint.same_vectors(fingerprint):
                 raise ModelMismatch(f"the index was built with {fingerprint.model!r}, not {self._encoder.fingerprint.model!r}")
             return self._encoder
 
         return load
 
-    def look(self, folder: Path, found: Inspection) -> None:
+    def look(self, found: Inspection) -> None:
         """Compare the model with what the index knows of it, as far as the index can be read."""
         if found.fingerprint is None or found.unreadable:
             return
@@ -120,7 +121,7 @@ class _Model:
         if found.segments or found.words:
             return
         try:
-            with closing(Reader(folder)) as reader:
+            with closing(Reader(self._folder)) as reader:
                 self._look(reader, encoder, found)
         except IndexCorrupt as error:
             # What was told already need not be told in other words.

@@ -26,12 +26,14 @@ from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
 from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
-from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin
+from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin, Precision
 from semsearch.results import Results
-from semsearch.store import Allowed, Reader, recall_of
-from semsearch.threads import one_multiplier
+from semsearch.store import Allowed, Reader, network_of, recall_of
+from semsearch.threads import one_multiplier, processors
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -70,6 +72,7 @@ class Index:
         self._encoder = encoder
         self._given = given
         self._encoding = threading.Lock()
+        self._helpers: ThreadPoolExecutor | None = None
         self._turning = threading.Lock()
         self._reranking: tuple[str, Reranker] | None = None
         self.report = report
@@ -92,7 +95,7 @@ class Index:
             except BaseException:
                 reader.close()
                 raise
-        elif not encoder.fingerprint.same_vectors(reader.fingerprint):
+        elif not encoder.fingerprint.same_questions(reader.fingerprint):
             reader.close()
             raise ModelMismatch(
                 f"the index {path} was built with {reader.fingerprint.model!r}, not {encoder.fingerprint.model!r}: "
@@ -110,6 +113,7 @@ class Index:
         fresh: bool = False,
         compact: bool | None = None,
         target_recall: float | None = None,
+        precision: Precision | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
     ) -> Index:
@@ -120,7 +124,7 @@ class Index:
         # Not at the top: see the module.
         from semsearch.builder import Builder
 
-        builder = Builder(Path(path), _as_list(sources), fresh, compact=compact, target_recall=target_recall)
+        builder = Builder(Path(path), _as_list(sources), fresh, compact=compact, target_recall=target_recall, precision=precision)
         try:
             counts, used = builder.run(model, encoder, progress)
         finally:
@@ -153,6 +157,8 @@ class Index:
         with self._turning:
             for reader in (self._reader, *self._earlier):
                 reader.close()
+            if self._helpers is not None:
+                self._helpers.shutdown(wait=False)
 
     def refresh(self) -> bool:
         """Go on to the newest generation; False if this is it.
@@ -168,7 +174,7 @@ class Index:
             if not self._reader.superseded():
                 return False
             newer = Reader(self._reader.home)
-            if not newer.fingerprint.same_vectors(self._reader.fingerprint):
+            if not newer.fingerprint.same_questions(self._reader.fingerprint):
                 if self._given:
                     newer.close()
                     raise ModelMismatch(f"the index {self._reader.folder} was made anew with another model: open it again")
@@ -255,10 +261,11 @@ class Index:
             choice = replace(choice, k=max(k, RERANKED))
         started = time.perf_counter()
         with one_multiplier():
+            said = self._said(cleaned, mode, reader, wanted(choice.k), rows)
             asked, near, started = self._encoded(cleaned, mode, reader, wanted(choice.k), rows, started)
             answers = [
-                self._hits(question, nearest, mode, choice, reader, allowed, explain=explain)
-                for question, nearest in zip(asked, near, strict=True)
+                self._hits(question, nearest, found, mode, choice, reader, allowed, explain=explain)
+                for question, nearest, found in zip(asked, near, said, strict=True)
             ]
         if rerank is not None:
             answers = [
@@ -284,6 +291,7 @@ class Index:
             "generation": int(meta["generation"]),
             "bytes": counts["bytes"],
             "engine": meta.get("engine", ""),
+            "precision": meta.get("precision", "float"),
             "compact": meta.get("codes") == "none",
             "search": _search(recall_of(meta)),
             "format": int(meta["format"]),
@@ -293,8 +301,8 @@ class Index:
 
     def _loaded(self, reader: Reader) -> Encoder:
         """The encoder of a reader's generation, under the lock of encoding."""
-        if self._encoder is None or not self._encoder.fingerprint.same_vectors(reader.fingerprint):
-            self._encoder = encoders.load_for(reader.fingerprint)
+        if self._encoder is None or not self._encoder.fingerprint.same_questions(reader.fingerprint):
+            self._encoder = encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
         return self._encoder
 
     def _origin(self, reader: Reader, passage: int) -> Origin:
@@ -303,6 +311,22 @@ class Index:
                 return self._loaded(reader)
 
         return _Origin(reader, passage, encoder)
+
+    def _said(
+        self, texts: list[str], mode: Mode, reader: Reader, depth: int, allowed: NDArray[np.int64] | None
+    ) -> Sequence[Future[Found] | None]:
+        """What the lexical arm will have found for each question, while others compute its vector and what is near to it."""
+        if mode != "hybrid" or processors() == 1:
+            return [None] * len(texts)
+        lexical = words_for(reader, mode)
+        with self._turning:
+            reader.ready()
+            if self._helpers is None:
+                # Not at the top: a search by words alone does without.
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._helpers = ThreadPoolExecutor(processors(), "semsearch-words")
+            return [self._helpers.submit(lexical.search, text, depth, allowed=allowed) for text in texts]
 
     def _encoded(
         self,
@@ -331,6 +355,7 @@ class Index:
         self,
         question: Question | str,
         near: Found | None,
+        said: Future[Found] | None,
         mode: Mode,
         choice: Choice,
         reader: Reader,
@@ -350,12 +375,13 @@ class Index:
             n_articles = reader.n_articles() if allowed is None else len(allowed.articles)
             most = min(most, choice.per_article * n_articles)
         while True:
-            ranking = rank(question, mode, depth, vectors=vectors, lexical=lexical, near=near, allowed=rows)
+            found = said.result() if said is not None and mode == "hybrid" else None
+            ranking = rank(question, mode, depth, vectors=vectors, lexical=lexical, near=near, said=found, allowed=rows)
             maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, reader), explain=explain)
             hits = maker.choose(choice)
             if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= MAX_K:
                 return hits
-            depth = min(MAX_K, 4 * compared(depth))
+            depth, said = min(MAX_K, 4 * compared(depth)), None
             if vectors is not None and not isinstance(question, str):
                 (near,) = vectors.search(question.vector[None], wanted(depth), allowed=rows)
 
@@ -427,6 +453,7 @@ def build(
     fresh: bool = False,
     compact: bool | None = None,
     target_recall: float | None = None,
+    precision: Precision | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
 ) -> Index:
@@ -447,12 +474,16 @@ def build(
     :param target_recall: share of the ten nearest passages that the search by meaning finds where there are more than 50,000:
         measured whenever an index is built or has grown, and kept to, by exact search where nothing else gives it. 1 for exact
         search always; None for what the index has, or 0.98 where it is new.
+    :param precision: ``int8`` for passages encoded in 8 bits, by a network that is calibrated on 300 of them and kept in the
+        index (23 MB for the default model): faster, with not quite the same vectors, and not for models that only
+        sentence-transformers can run. None for what the index has, or ``float`` where it is new.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
     :raises IndexLocked: if another process is writing to the index.
     :raises ModelMismatch: if the index was built with another model.
     :raises ModelUnavailable: if the model cannot be found or loaded.
+    :raises MissingExtra: if 8 bits are asked for and NNCF is not installed.
     """
     return Index.build(
         sources,
@@ -461,6 +492,7 @@ def build(
         fresh=fresh,
         compact=compact,
         target_recall=target_recall,
+        precision=precision,
         progress=progress,
         encoder=encoder,
     )

@@ -28,7 +28,8 @@ class Fingerprint:
     """What decides the vectors that a model gives; two indexes with equal fingerprints can share vectors.
 
     ``weights``, ``tokenizer`` and ``config`` are SHA-256 hex digests. ``model`` is the name or path that it was loaded by
-    and is not compared: the same model may lie elsewhere on another machine.
+    and is not compared: the same model may lie elsewhere on another machine. ``quantized`` is the SHA-256 hex digest of the
+    network in 8 bits that encodes passages, empty where the model itself does; questions are always encoded by the model itself.
     """
 
     model: str
@@ -40,11 +41,16 @@ class Fingerprint:
     document_prompt: str
     max_tokens: int
     dimension: int
+    quantized: str = ""
 
     def same_vectors(self, other: Fingerprint) -> bool:
         """Whether the other model gives the same vectors."""
+        return self.same_questions(other) and self.quantized == other.quantized
+
+    def same_questions(self, other: Fingerprint) -> bool:
+        """Whether the other model gives questions the same vectors, and passages the same but for what 8 bits take away."""
         mine, theirs = asdict(self), asdict(other)
-        return all(mine[key] == theirs[key] for key in mine if key != "model")
+        return all(mine[key] == theirs[key] for key in mine if key not in ("model", "quantized"))
 
 
 class PassageText(NamedTuple):
@@ -100,7 +106,7 @@ class Encoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """What encodes passages: ``onnxruntime``, ``openvino bf16``..."""
+        """What encodes passages: ``onnxruntime``, ``openvino bf16``, ``openvino int8``..."""
         ...
 
     @property
@@ -132,5 +138,8 @@ class Progress(Protocol):
     """Told what a build is at; the library itself prints nothing."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """``stage`` is ``reading`` (unit: files), ``encoding`` (passages) or ``searching`` (queries); done == total ends it."""
+        """``stage`` is ``reading`` (unit: files), ``calibrating`` (networks), ``encoding`` (passages) or ``searching`` (queries).
+
+        done == total ends it.
+        """
         ...

@@ -142,6 +142,7 @@ def rank(
     vectors: Vectors | None,
     lexical: Lexical,
     near: Found | None,
+    said: Found | None = None,
     allowed: Rows | None,
 ) -> Ranking:
     """Rows in the order of their scores: `compared` of them, if there are so many.
@@ -149,6 +150,7 @@ def rank(
     :param question: its text alone where ``mode`` is lexical.
     :param vectors: None where ``mode`` is lexical.
     :param near: the rows nearest to the question's vector, `wanted` of them; None where ``mode`` is lexical.
+    :param said: the rows that the lexical side gives for the question, `wanted` of them; None to ask it.
     :param allowed: int64, ascending: the only rows that may come back; None for all.
     """
     if isinstance(question, str) or near is None or vectors is None:
@@ -157,7 +159,8 @@ def rank(
         zeros = np.zeros(len(near.rows), np.float32)
         candidates = _Candidates(near.rows, near.scores, zeros, 0.0)
     else:
-        candidates = _union(question, near, k, vectors, lexical, allowed)
+        said = said or lexical.search(question.text, wanted(k), allowed=allowed)
+        candidates = _union(question, near, said, k, vectors, lexical, allowed)
     first = np.argsort(-(candidates.cosines + fusion.LEXICAL * candidates.lexical()), kind="stable")[: compared(k)]
     candidates = candidates.at(first, vectors)
     codes = vectors.words(candidates.rows)
@@ -212,17 +215,17 @@ def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Rank
     return Ranking(found.rows, scores, Parts(nothing, nothing, scores, nothing), found.scores, None)
 
 
-def _union(question: Question, near: Found, k: int, vectors: Vectors, lexical: Lexical, allowed: Rows | None) -> _Candidates:
+def _union(
+    question: Question, near: Found, found: Found, k: int, vectors: Vectors, lexical: Lexical, allowed: Rows | None
+) -> _Candidates:
     """What either arm found and may be compared, with the scores of both.
 
     Where a quoted phrase is in any row allowed, only rows that have it.
     """
-    depth = wanted(k)
-    found = lexical.search(question.text, depth, allowed=allowed)
     best = float(found.scores[0]) if len(found.scores) else 0.0
     # An arm's list that is shorter than it may be has all that it could.
     most_cosine = float(near.scores[-1]) if len(near.scores) else 0.0
-    most_bm25 = float(found.scores[-1]) if len(found.scores) == depth else 0.0
+    most_bm25 = float(found.scores[-1]) if len(found.scores) == wanted(k) else 0.0
     rows = np.union1d(near.rows, found.rows)
     cosines, has_cosine = _given(near, rows, most_cosine)
     bm25, has_bm25 = _given(found, rows, most_bm25)

@@ -44,6 +44,8 @@ INDEX_DATABASE = "semsearch.sqlite"
 BlockKind = Literal["heading", "paragraph", "item", "quote", "table", "code", "rule"]
 Mode = Literal["hybrid", "dense", "lexical"]
 """How passages are ranked: by meaning and words, by meaning, by words. The first is the default."""
+Precision = Literal["float", "int8"]
+"""How passages are encoded: by the model as it is, or by its network in 8 bits. The first is the default."""
 
 
 class Run(NamedTuple):

@@ -88,7 +88,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch, fake: FakeEncoder, request: pytest
 
     if "model" not in request.keywords:
         monkeypatch.setattr(encoder, "load", lambda name="": fake)
-        monkeypatch.setattr(encoder, "load_for", lambda fingerprint: fake)
+        monkeypatch.setattr(encoder, "load_for", lambda fingerprint, network: fake)
 
 
 @pytest.fixture

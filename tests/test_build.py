@@ -251,7 +251,7 @@ def test_what_encodes_nothing_loads_no_model(notes, home, monkeypatch):
     build(notes, home)
     loaded: list[FakeEncoder] = []
 
-    def load_for(fingerprint):
+    def load_for(fingerprint, network):
         assert fingerprint == FakeEncoder().fingerprint
         loaded.append(FakeEncoder())
         return loaded[-1]

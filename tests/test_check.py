@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import FakeEncoder
-from helpers import build, contents, found, replace, run, sentence, write
+from helpers import build, contents, found, replace, run, segments, sentence, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import edit
@@ -463,7 +463,7 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
     assert report.ok, report.problems
     assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
     with semsearch.open(top / "index") as index:
-        assert index.status()["format"] == 4
+        assert index.status()["format"] == 5
         hit = index.search("how much honey does a hive need", 1)[0]
         assert hit.text == "A hive needs about fifteen kilograms of honey to come through a winter in the mountains."
         assert hit.source == "articles/bees.txt"
@@ -474,3 +474,27 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
     # Nothing of the old is left.
     assert {path.name[:8] for path in (top / "index").iterdir()} == {"lexical-", "segment-", "semsearc"}
     assert len(list((top / "index").iterdir())) == 1 + 1 + 2
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("how", ["repair", "index"])
+def test_an_index_of_format_4_keeps_its_vectors(tmp_path, root, model_cache, monkeypatch, how):
+    top = tmp_path / "archive"
+    shutil.copytree(root / "tests" / "data" / "format-4", top)
+    with pytest.raises(IndexCorrupt, match="bring it up to date with semsearch check --repair"):
+        semsearch.open(top / "index")
+    before = segments(top / "index")
+    if how == "index":
+        monkeypatch.chdir(top)
+        with semsearch.build("articles", "index") as index:
+            assert index.report is not None
+            assert (index.report.unchanged, index.report.encoded) == (3, 0)
+    else:
+        report = semsearch.check(top / "index", repair=True)
+        assert "brought the index to this version's format" in report.repaired
+    assert segments(top / "index") == before
+    report = semsearch.check(top / "index", sources=True)
+    assert report.ok, report.problems
+    assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
+    with semsearch.open(top / "index") as index:
+        assert index.status()["format"] == 5

@@ -86,7 +86,7 @@ def test_a_thousand_real_passages_have_the_vectors_of_sentence_transformers(bund
 
 
 def test_onnxruntime_passages_and_questions_agree_to_single_precision(bundled, oracle, seed_passages):
-    single = FastEncoder(bundled._export, lambda engine: engine)
+    single = FastEncoder(bundled.export, lambda engine: engine)
     texts = [f"{text.context} {text.text}" for text in seed_passages[:40]]
     expected = oracle.encode(texts, normalize_embeddings=True)
     assert (encode(single, seed_passages[:40])[0] * expected).sum(axis=1).min() >= 0.999999
@@ -107,7 +107,7 @@ def states(bundled, text: str, *, scaled: bool = True) -> tuple[np.ndarray, list
     """Unit vectors of a text's tokens by one pass of the model, and where they stand; special tokens left out."""
     encoding = bundled._tokenizer.encode(text)
     ids = np.array([encoding.ids])
-    found = OnnxRuntime(bundled._export).run(Batch([0], ids, np.ones_like(ids)))[0]
+    found = OnnxRuntime(bundled.export).run(Batch([0], ids, np.ones_like(ids)))[0]
     real = [place for place, (start, end) in enumerate(encoding.offsets) if end > start]
     return unit(found[real]) if scaled else found[real], [encoding.offsets[place] for place in real]
 
@@ -127,7 +127,7 @@ def test_tokens_of_questions_are_those_of_the_model(bundled):
 def test_codes_are_those_of_the_passages_own_words(bundled):
     text = "The ship left Carabobo at dawn. Nobody saw it go -- not even S-300s. A week later it was found."
     given = passage(text, "A lost ship.")
-    _, (codes,), (ranges,) = encode(FastEncoder(bundled._export, lambda engine: engine), [given])
+    _, (codes,), (ranges,) = encode(FastEncoder(bundled.export, lambda engine: engine), [given])
     whole = f"A lost ship. {text}"
     expected, offsets = states(bundled, whole, scaled=False)
     words = [found.span() for found in re.finditer(r"\w+", whole)]
@@ -306,7 +306,7 @@ def test_the_engine_for_accelerators_gives_the_same_vectors(make_model):
     folder, _ = make_model("tiny-torch")
     used = encoder.load(str(folder))
     reference = export.load_reference(model.locate(str(folder)))
-    torch_encoder = FastEncoder(used._export, lambda single: Torch(reference, "cpu", used._export.inputs))
+    torch_encoder = FastEncoder(used.export, lambda single: Torch(reference, "cpu", used.export.inputs))
     texts = [passage("What aid was offered?"), passage("Two sentences here. And the second one.", "A title.")]
     assert (encode(torch_encoder, texts)[0] * encode(used, texts)[0]).sum(axis=1).min() >= AGREEMENT
 
@@ -476,6 +476,6 @@ def test_a_damaged_export_is_made_again(make_model, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path))
     used = encoder.load(str(folder))
     expected = used.encode_queries(["aid"]).vectors
-    with used._export.weights.open("r+b") as file:
+    with used.export.weights.open("r+b") as file:
         file.truncate(1000)
     assert np.allclose(encoder.load_for(used.fingerprint).encode_queries(["aid"]).vectors, expected)

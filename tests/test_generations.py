@@ -60,7 +60,7 @@ def test_an_index_that_was_made_anew_with_another_model(notes, home, monkeypatch
         with pytest.raises(ModelMismatch, match="made anew with another model: open it again"):
             given.refresh()
         assert texts(given) == before
-        monkeypatch.setattr("semsearch.encoder.load_for", lambda fingerprint: FakeEncoder(fingerprint.model))
+        monkeypatch.setattr("semsearch.encoder.load_for", lambda fingerprint, network: FakeEncoder(fingerprint.model))
         assert loaded.refresh() is True
         assert loaded.status()["model"] == "other"
         assert texts(loaded) == before
@@ -227,7 +227,7 @@ def test_what_was_closed_stays_closed(notes, home):
 def test_an_index_from_a_build_goes_on_to_another_model_as_any_other(notes, home, monkeypatch):
     index = semsearch.build(notes, home)
     build(notes, home, FakeEncoder("other"), fresh=True)
-    monkeypatch.setattr("semsearch.encoder.load_for", lambda fingerprint: FakeEncoder(fingerprint.model))
+    monkeypatch.setattr("semsearch.encoder.load_for", lambda fingerprint, network: FakeEncoder(fingerprint.model))
     assert index.refresh() is True
     assert index.status()["model"] == "other"
     assert len(texts(index)) == 4

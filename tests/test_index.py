@@ -95,7 +95,7 @@ def test_threads_share_an_index(notes, home, monkeypatch):
             self.busy.release()
             return super().encode_queries(texts)
 
-    monkeypatch.setattr(module.encoders, "load_for", lambda fingerprint: Alone())
+    monkeypatch.setattr(module.encoders, "load_for", lambda fingerprint, network: Alone())
     queries = ["aid", "oil", "sword gas", "council"]
     expected = [found(home, query).hits for query in queries]
     failures = []
@@ -161,9 +161,10 @@ def test_status(notes, home):
         "max_tokens": 64,
         "generation": 1,
         "engine": "fake",
+        "precision": "float",
         "compact": False,
         "search": {"kind": "exact"},
-        "format": 4,
+        "format": 5,
         "written_by": semsearch.__version__,
         "path": str(home),
     }
@@ -171,7 +172,7 @@ def test_status(notes, home):
 
 def test_ask(notes, home, tmp_path, monkeypatch):
     monkeypatch.setattr(module.encoders, "load", lambda name: FakeEncoder())
-    monkeypatch.setattr(module.encoders, "load_for", lambda fingerprint: FakeEncoder())
+    monkeypatch.setattr(module.encoders, "load_for", lambda fingerprint, network: FakeEncoder())
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(module.tempfile, "tempdir", str(scratch))

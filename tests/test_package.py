@@ -33,6 +33,7 @@ DOORS = {
     "onnx": "encoder",
     "onnxruntime": "encoder",
     "openvino": "encoder",
+    "nncf": "encoder",
     "tokenizers": "encoder",
     "sentence_transformers": "encoder",
     "torch": "encoder",

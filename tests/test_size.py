@@ -73,7 +73,7 @@ def test_many_rows_are_searched_by_codes_with_the_recall_that_was_measured(tmp_p
     assert results.hits == exact.hits
     assert (
         run("status", "--index", str(home))
-        .stdout.splitlines()[10]
+        .stdout.splitlines()[11]
         .startswith("search       approximate, target recall 0.98, meas")
     )
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import click
 
@@ -23,6 +23,7 @@ from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.errors import SemsearchError
+from semsearch.records import Precision
 from semsearch.threads import THREADS
 
 __all__ = ["main"]
@@ -99,6 +100,11 @@ class _NoteHandler(logging.Handler):
     metavar="SHARE",
     help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
 @json_option
 def index(
@@ -108,6 +114,7 @@ def index(
     fresh: bool,
     compact: bool | None,
     target_recall: float | None,
+    precision: Precision | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -117,7 +124,9 @@ def index(
     """
     if threads:
         os.environ[THREADS] = str(threads)
-    with build(sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall) as built:
+    with build(
+        sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
+    ) as built:
         report = built.report
         assert report is not None
         if as_json:

@@ -12,7 +12,7 @@ from typing import get_args
 import click
 
 from semsearch.cli.output import json_option, note, progress_bar
-from semsearch.records import Mode
+from semsearch.records import Mode, Precision
 
 __all__ = ["evaluate"]
 
@@ -37,6 +37,7 @@ __all__ = ["evaluate"]
     is_flag=True,
     help="One passage a document, cut at the model's limit, by its cosine alone: to check against published figures.",
 )
+@click.option("--precision", type=click.Choice(get_args(Precision)), help="How the documents are encoded: see semsearch index.")
 @click.option("--run", metavar="FILE", type=click.Path(dir_okay=False), help="Write the rankings as a TREC run.")
 @click.option("--against", metavar="FILE", type=click.Path(dir_okay=False), help="Compare with a TREC run.")
 @click.option(
@@ -60,6 +61,7 @@ def evaluate(
     metrics: Sequence[str],
     k: int,
     whole: bool,
+    precision: Precision | None,
     run: str | None,
     against: str | None,
     expressions: Sequence[str],
@@ -99,6 +101,7 @@ def evaluate(
             k=k,
             split=split,
             whole=whole,
+            precision=precision,
             against=against,
             progress=progress,
         )

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from semsearch.index import Index
     from semsearch.protocols import Progress
-    from semsearch.records import BuildReport
+    from semsearch.records import BuildReport, Precision
     from semsearch.results import Results
 
 __all__ = [
@@ -85,13 +85,21 @@ def build(
     fresh: bool = False,
     compact: bool | None = None,
     target_recall: float | None = None,
+    precision: Precision | None = None,
 ) -> Index:
     """Build with progress, and say on stderr what was done and what could not be read."""
     from semsearch.index import build as build_index
 
     with progress_bar() as progress:
         built = build_index(
-            sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, progress=progress
+            sources,
+            path,
+            model=model,
+            fresh=fresh,
+            compact=compact,
+            target_recall=target_recall,
+            precision=precision,
+            progress=progress,
         )
     if built.report is not None:
         tell(built.report)
@@ -128,7 +136,7 @@ def progress_bar() -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description:<9}"),
+        TextColumn("{task.description:<11}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[unit]}{task.fields[rate]}"),

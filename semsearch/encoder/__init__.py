@@ -1,14 +1,18 @@
-"""Texts to vectors: the one door to sentence-transformers, onnxruntime, openvino and tokenizers.
+"""Texts to vectors: the one door to sentence-transformers, onnxruntime, openvino, nncf and tokenizers.
 
 In: the name of a model, then texts. Out: unit float32 rows. `load` is for writing (it may export the model, which takes
 torch and seconds), `load_for` for answering (it opens an export, and imports neither torch nor transformers).
 
-Invariant: whichever engine computes, the vectors are those of `SentenceTransformer.encode`, to a cosine of 0.9999.
+Invariant: whichever engine computes, the vectors are those of `SentenceTransformer.encode`, to a cosine of 0.9999; but for
+passages where the user chose 8 bits (`calibrated`).
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +20,31 @@ from semsearch.encoder.cache import cache_folder, remember, remembered, touched
 from semsearch.encoder.deferred import DeferredEncoder
 from semsearch.encoder.export import Export, ensure, opened
 from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
-from semsearch.errors import ModelMismatch
-from semsearch.protocols import Encoder, Fingerprint
+from semsearch.errors import InputError, MissingExtra, ModelMismatch
+from semsearch.protocols import Encoder, Fingerprint, PassageText
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+SAMPLES = 300
+"""Passages that are enough to calibrate 8 bits with; NNCF's own default."""
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""
 
-__all__ = ["DEFAULT_MODEL", "DeferredEncoder", "cache_folder", "check_unchanged", "load", "load_for", "load_when_needed"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "SAMPLES",
+    "DeferredEncoder",
+    "cache_folder",
+    "calibrated",
+    "check_calibrates",
+    "check_unchanged",
+    "load",
+    "load_for",
+    "load_when_needed",
+]
+
+Network = Callable[[], bytes]
 
 
 def load(name: str = DEFAULT_MODEL) -> Encoder:
@@ -37,9 +56,10 @@ def load(name: str = DEFAULT_MODEL) -> Encoder:
     return _encoder(ensure(files, _agrees), files)
 
 
-def load_for(fingerprint: Fingerprint) -> Encoder:
+def load_for(fingerprint: Fingerprint, network: Network | None = None) -> Encoder:
     """The encoder that an index was built with.
 
+    :param network: gives the network in 8 bits of a fingerprint that has one; asked when passages are to be encoded.
     :raises ModelMismatch: if the model by that name has changed since.
     :raises ModelUnavailable: if it is no longer there.
     """
@@ -47,18 +67,44 @@ def load_for(fingerprint: Fingerprint) -> Encoder:
     export = opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
     if export is None:
         export = ensure(_same_files(fingerprint), _agrees)
-    if not export.fingerprint.same_vectors(fingerprint):
+    if not export.fingerprint.same_questions(fingerprint):
         raise _mismatch(fingerprint)
-    return _encoder(replace(export, fingerprint=fingerprint), None)
+    return _encoder(replace(export, fingerprint=fingerprint), None, network)
 
 
-def load_when_needed(fingerprint: Fingerprint) -> DeferredEncoder:
+def load_when_needed(fingerprint: Fingerprint, network: Network) -> DeferredEncoder:
     """The same, for one who may not need it; whether the model has changed is looked at now.
 
     :raises ModelMismatch: if the model by that name has changed since.
     """
     check_unchanged(fingerprint)
-    return DeferredEncoder(fingerprint, lambda: load_for(fingerprint))
+    return DeferredEncoder(fingerprint, lambda: load_for(fingerprint, network))
+
+
+def check_calibrates() -> None:
+    """Tell now that `calibrated` could not.
+
+    :raises MissingExtra: if NNCF is not installed.
+    """
+    if find_spec("nncf") is None:
+        raise MissingExtra('precision int8 needs nncf: python -m pip install "semsearch[int8]"')
+
+
+def calibrated(encoder: Encoder, passages: Sequence[PassageText]) -> tuple[Fingerprint, bytes]:
+    """An encoder's network in 8 bits, calibrated on some passages, and the fingerprint that `load_for` takes with it.
+
+    :raises InputError: if the model is one that only sentence-transformers can run, or the encoder is the user's own.
+    :raises ModelUnavailable: if NNCF cannot do it.
+    """
+    from semsearch.encoder.fast import FastEncoder
+    from semsearch.encoder.quantized import calibrated as quantized
+
+    if isinstance(encoder, DeferredEncoder):
+        encoder = encoder.needed()
+    if not isinstance(encoder, FastEncoder):
+        raise InputError(f"{encoder.fingerprint.model!r} cannot be run in 8 bits: leave --precision out")
+    network = quantized(encoder.export, encoder.token_ids(passages))
+    return replace(encoder.fingerprint, quantized=hashlib.sha256(network).hexdigest()), network
 
 
 def check_unchanged(fingerprint: Fingerprint) -> None:
@@ -114,7 +160,7 @@ def _mismatch(fingerprint: Fingerprint) -> ModelMismatch:
     )
 
 
-def _encoder(export: Export, files: ModelFiles | None) -> Encoder:
+def _encoder(export: Export, files: ModelFiles | None, network: Network | None = None) -> Encoder:
     def needed() -> ModelFiles:
         return files or _same_files(export.fingerprint)
 
@@ -122,10 +168,18 @@ def _encoder(export: Export, files: ModelFiles | None) -> Encoder:
         from semsearch.encoder.reference import ReferenceEncoder
 
         return ReferenceEncoder(needed(), export.fingerprint)
-    from semsearch.encoder.engines import BulkEngine, OnnxRuntime, bulk_engine
+    from semsearch.encoder.engines import BulkEngine, OnnxRuntime, bulk_engine, quantized_engine
     from semsearch.encoder.fast import FastEncoder
 
     def bulk(single: OnnxRuntime) -> BulkEngine:
-        return bulk_engine(export, needed, single)
+        expected = export.fingerprint.quantized
+        if not expected:
+            return bulk_engine(export, needed, single)
+        quantized = network() if network else b""
+        if hashlib.sha256(quantized).hexdigest() != expected:
+            raise ModelMismatch(
+                "the network in 8 bits is not the one that the index was built with: add --fresh to build it anew"
+            )
+        return quantized_engine(export, quantized)
 
     return FastEncoder(export, bulk)

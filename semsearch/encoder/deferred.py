@@ -28,26 +28,27 @@ class DeferredEncoder:
     @property
     def engine(self) -> str:
         """What encodes passages."""
-        return self._needed().engine
+        return self.needed().engine
 
     @property
     def passage_tokens(self) -> int:
         """Tokens that a passage and its context may have together."""
-        return self._needed().passage_tokens
+        return self.needed().passage_tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text."""
-        return self._needed().count_tokens(texts)
+        return self.needed().count_tokens(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> Queries:
         """Questions."""
-        return self._needed().encode_queries(texts)
+        return self.needed().encode_queries(texts)
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         """Passages; none of them, and nothing is loaded."""
-        return self._needed().encode_passages(passages) if passages else iter(())
+        return self.needed().encode_passages(passages) if passages else iter(())
 
-    def _needed(self) -> Encoder:
+    def needed(self) -> Encoder:
+        """The encoder, loaded now if it was not."""
         if self.loaded is None:
             self.loaded = self._load()
         return self.loaded

@@ -43,7 +43,7 @@ class FastEncoder:
     """`Encoder` over an exported model."""
 
     def __init__(self, export: Export, bulk: Callable[[OnnxRuntime], BulkEngine]) -> None:
-        self._export = export
+        self.export = export
         self._tokenizer = Tokenizer.from_file(str(export.tokenizer))
         # The file may carry another limit and padding than sentence-transformers uses; both are done here.
         self._tokenizer.no_truncation()
@@ -58,7 +58,7 @@ class FastEncoder:
     @property
     def fingerprint(self) -> Fingerprint:
         """What the vectors depend on."""
-        return self._export.fingerprint
+        return self.export.fingerprint
 
     @property
     def engine(self) -> str:
@@ -137,6 +137,11 @@ class FastEncoder:
             for encoded in engine.map(self._batches(encodings, engine.budget, multiple=_PADDED, warn=True), finish):
                 yield encoded if self._late else self._with_sentences(encoded, passages)
 
+    def token_ids(self, passages: Sequence[PassageText]) -> list[list[int]]:
+        """What the network is given of passages, special tokens included; the longest first."""
+        encodings = self._tokenizer.encode_batch_fast([self._prefix(passage.context) + passage.text for passage in passages])
+        return [batch.ids[0].tolist() for batch in self._batches(encodings, 1)]
+
     @property
     def _late(self) -> bool:
         return self.fingerprint.pooling == "mean"
@@ -185,7 +190,7 @@ class FastEncoder:
         while order:
             longest = min(limit, -(-len(ids[order[0]]) // multiple) * multiple)
             chosen, order = order[: max(1, budget // max(1, longest))], order[max(1, budget // max(1, longest)) :]
-            rows = np.full((len(chosen), longest), self._export.pad_id, np.int64)
+            rows = np.full((len(chosen), longest), self.export.pad_id, np.int64)
             mask = np.zeros_like(rows)
             for number, position in enumerate(chosen):
                 rows[number, : len(ids[position])] = ids[position]

@@ -30,7 +30,7 @@ from semsearch.evaluation.values import Evaluation, Measurement, Scored, Shown
 from semsearch.index import Index
 from semsearch.metrics import DEFAULT_METRICS
 from semsearch.protocols import Encoder, Progress
-from semsearch.records import Mode
+from semsearch.records import Mode, Precision
 from semsearch.store import Reader
 
 __all__ = ["evaluate", "evaluate_search"]
@@ -55,6 +55,7 @@ class _Plan:
     metrics: tuple[str, ...]
     depth: int
     whole: bool
+    precision: Precision | None
     encoder: Encoder | None
     progress: Progress | None
 
@@ -70,6 +71,7 @@ def evaluate(
     k: int = DEPTH,
     split: str = "test",
     whole: bool = False,
+    precision: Precision | None = None,
     against: PathLike | None = None,
     encoder: Encoder | None = None,
     progress: Progress | None = None,
@@ -91,6 +93,7 @@ def evaluate(
     :param split: which judgments of a folder in BEIR format.
     :param whole: take each document as one passage, cut where the model's limit is, by its cosine alone; only to check against
         published figures, which are got this way. The only mode is then dense.
+    :param precision: how the documents are encoded, see `semsearch.build`; None for ``float``.
     :param against: a TREC run to compare with.
     :param encoder: what to encode with, in place of ``models``.
     :param progress: told how far it is.
@@ -104,8 +107,11 @@ def evaluate(
     loaded = _load(dataset, index, queries, split)
     named = list(dict.fromkeys(_listed(models)))
     _check(loaded, index, named, whole, encoder)
+    if loaded.corpus is None and precision is not None:
+        raise InputError("the index is there already, encoded as it is: leave --precision out")
     baseline = read_run(Path(against), loaded.queries, _documents(loaded)) if against is not None else None
-    plan = _Plan(loaded, Path(index) if index is not None else None, chosen, wanted, depth, whole, encoder, progress)
+    place = Path(index) if index is not None else None
+    plan = _Plan(loaded, place, chosen, wanted, depth, whole, precision, encoder, progress)
     measured: list[Measurement] = []
     documents: dict[str, Shown] = {}
     for model in named:
@@ -262,7 +268,7 @@ def _index(plan: _Plan, model: str | None) -> Iterator[tuple[Index, float]]:
         name = model or (plan.encoder.fingerprint.model if plan.encoder else encoders.DEFAULT_MODEL)
         place = (
             _home(str(corpus.resolve()), corpus.resolve().parent.name)
-            / _short(f"{_resolved(name)}{' whole' if plan.whole else ''}", name)
+            / _short(f"{_resolved(name)}{' whole' if plan.whole else ''}{_beside(plan.precision)}", name)
             / "index"
         )
         try:
@@ -277,7 +283,7 @@ def _index(plan: _Plan, model: str | None) -> Iterator[tuple[Index, float]]:
 
 def _build(plan: _Plan, place: Path, corpus: Path, model: str | None, *, fresh: bool = False) -> Encoder | None:
     """Make or refresh an index; the encoder that was used, None if none was."""
-    builder = Builder(place, [str(corpus)], fresh, whole=plan.whole)
+    builder = Builder(place, [str(corpus)], fresh, whole=plan.whole, precision=plan.precision)
     try:
         _, encoder = builder.run(model, plan.encoder, plan.progress)
     finally:
@@ -297,6 +303,11 @@ def _short(identity: str, readable: str) -> str:
     """A folder's name: something to recognise it by, and a digest of what it is for."""
     word = re.sub(r"[^A-Za-z0-9.]+", "-", Path(readable).name or readable).strip("-.")[:40]
     return f"{word or 'data'}-{hashlib.sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+
+
+def _beside(precision: Precision | None) -> str:
+    """What tells an index in another precision than the default's from one in that."""
+    return "" if precision in (None, get_args(Precision)[0]) else f" {precision}"
 
 
 def _resolved(model: str) -> str:

@@ -27,6 +27,7 @@ from semsearch.store.files import DATABASE
 __all__ = [
     "APPLICATION_ID",
     "FORMAT",
+    "NETWORK",
     "SCHEMA",
     "Unlocked",
     "check_schema",
@@ -48,7 +49,7 @@ __all__ = [
     "translated",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date (`migration`)."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
 CHECKSUM_BYTES = 8
@@ -86,6 +87,9 @@ CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL) STRICT;
 CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL) STRICT;
 CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+NETWORK = "CREATE TABLE network (data BLOB NOT NULL) STRICT;"
+"""At most one, of 8 bits: what the index was encoded with, should the model itself not have done it."""
+SCHEMA += NETWORK
 
 _CHECKSUM_ERRORS = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 

@@ -8,6 +8,7 @@ Deliberately not here: the model and the articles (`semsearch.checking`), and me
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -132,6 +133,7 @@ def _inspect(folder: Path, found: Inspection) -> None:
             _database(database, folder, found)
             if not found.unreadable:
                 found.fingerprint = fingerprint_of(meta, folder)
+                _network(database, found)
                 _passages(database, found)
                 _segments(database, folder, found)
                 _words(database, folder, found)
@@ -196,6 +198,13 @@ def _passages(database: apsw.Connection, found: Inspection) -> None:
     found.counts["articles"] = int(one(database, "SELECT count(*) FROM articles"))
     if found.counts["passages"] != int(one(database, "SELECT count(*) FROM passages")):
         found.add("passages", DATABASE, "passages belong to no article")
+
+
+def _network(database: apsw.Connection, found: Inspection) -> None:
+    """The network in 8 bits is the one that the fingerprint names."""
+    expected = found.fingerprint.quantized if found.fingerprint else ""
+    if expected and hashlib.sha256(one(database, "SELECT data FROM network") or b"").hexdigest() != expected:
+        found.add("model", DATABASE, "the network in 8 bits is not the one that encoded: index the articles again with --fresh")
 
 
 def _in_place(start: int, end: int, length: int, inner: tuple[tuple[int, int], ...], outer: tuple[tuple[int, int], ...]) -> bool:

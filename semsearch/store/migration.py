@@ -1,8 +1,8 @@
 """An index of an earlier format brought up to date, within the writer's transaction.
 
 Formats 1 to 3 had other files of vectors: all vectors come anew, and so do the words. 1 had no lexical side, 1 and 2 no checksums
-of pages; in all three the spans of sentences took more bytes. What is derived anew is derived by the commit that follows; killed
-before it, the index is what it was.
+of pages; in all three the spans of sentences took more bytes. 4 had no place for a network in 8 bits. What is derived anew is
+derived by the commit that follows; killed before it, the index is what it was.
 
 Deliberately not here: indexes that are only read (a reader refuses an earlier format).
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from semsearch.store import words
-from semsearch.store.database import CHECKSUM_BYTES, SCHEMA, read_meta, reserve_checksums
+from semsearch.store.database import CHECKSUM_BYTES, NETWORK, SCHEMA, read_meta, reserve_checksums
 from semsearch.store.tables import former_sentence_spans, sentence_bytes
 
 __all__ = ["reserve", "run"]
@@ -34,6 +34,8 @@ DELETE FROM lexical_rows;
 """
 _STRICT = 3
 """The first format whose tables are strict."""
+_ONE_FILE = 4
+"""The first format whose segments are those of today."""
 
 
 def reserve(database: apsw.Connection, folder: Path) -> None:
@@ -60,6 +62,10 @@ def run(database: apsw.Connection, version: int) -> None:
         words.add_languages(database)
     if version < _STRICT:
         _make_strict(database)
+    else:
+        database.execute(NETWORK)
+    if version >= _ONE_FILE:
+        return
     database.execute(_DERIVED)
     for number, stored in database.execute("SELECT id, sentences FROM passages").fetchall():
         database.execute(

@@ -29,10 +29,10 @@ from semsearch.store.segments import Codes, listed
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["Kept", "Pending", "pending_segments", "pending_texts"]
+__all__ = ["Kept", "Pending", "pending_network", "pending_segments", "pending_texts"]
 
 _SCHEMA = """
-CREATE TABLE meta (vectors TEXT NOT NULL) STRICT;
+CREATE TABLE meta (vectors TEXT NOT NULL, network BLOB NOT NULL) STRICT;
 CREATE TABLE texts (hash BLOB PRIMARY KEY, vector BLOB NOT NULL, tokens BLOB NOT NULL, sentences BLOB NOT NULL) STRICT;
 CREATE TABLE segments (name TEXT PRIMARY KEY, n_rows INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
 CREATE TABLE places (
@@ -55,12 +55,14 @@ class Pending:
     Nothing hangs on it: where it turns out to be damaged, all that it kept is forgotten, and the build goes on.
 
     :param vectors: what the vectors depend on, as JSON; what was kept of others is forgotten.
+    :param network: what they were encoded with, where the index does not have it yet.
     :raises InputError: if it cannot be written.
     """
 
-    def __init__(self, folder: Path, vectors: str, dimension: int) -> None:
+    def __init__(self, folder: Path, vectors: str, dimension: int, network: bytes = b"") -> None:
         self.folder = folder
         self._vectors = vectors
+        self._network = network
         self._dimension = dimension
         self._database = self._open()
 
@@ -87,7 +89,7 @@ class Pending:
             database = _connect(self.folder, "mode=rwc")
             with database:
                 database.execute(_SCHEMA)
-                database.execute("INSERT INTO meta VALUES (?)", (self._vectors,))
+                database.execute("INSERT INTO meta VALUES (?, ?)", (self._vectors, self._network))
             return database
 
     @contextmanager
@@ -174,6 +176,12 @@ def pending_texts(folder: Path) -> set[bytes]:
 def pending_segments(folder: Path) -> set[str]:
     """Names of segments that an unfinished build has written; none where there was none, or what it says cannot be read."""
     return {name for (name,) in _asked(folder, "SELECT name FROM segments")}
+
+
+def pending_network(folder: Path) -> tuple[str, bytes]:
+    """What the vectors of an unfinished build depend on, as JSON, and the network that it calibrated; empty if there is none."""
+    found: list[tuple[str, bytes]] = _asked(folder, "SELECT vectors, network FROM meta")
+    return found[0] if found else ("", b"")
 
 
 def _asked(folder: Path, statement: str) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Passage, Problem, Sentence
-from semsearch.store.database import damaged
+from semsearch.store.database import connect_to_read, damaged, one, translated
 from semsearch.vectors import TARGET_RECALL, Recall
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "fingerprint_of",
     "former_sentence_spans",
     "metadata_of",
+    "network_of",
     "passage",
     "recall_of",
     "sentence_bytes",
@@ -139,11 +141,21 @@ def fingerprint_of(meta: Mapping[str, str], folder: Path) -> Fingerprint:
     """
     try:
         found = Fingerprint(**json.loads(meta["fingerprint"]))
-        if not (0 < found.dimension < _MOST_DIMENSIONS and isinstance(found.max_tokens, int) and isinstance(found.model, str)):
+        strings = isinstance(found.model, str) and isinstance(found.quantized, str)
+        if not (0 < found.dimension < _MOST_DIMENSIONS and isinstance(found.max_tokens, int) and strings):
             raise ValueError("not a model's")
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(folder, "its model is not noted") from error
     return found
+
+
+def network_of(folder: Path) -> bytes:
+    """The network in 8 bits that an index was encoded with; empty where it has none.
+
+    :raises IndexCorrupt: if it cannot be read.
+    """
+    with translated(folder), closing(connect_to_read(folder)) as database:
+        return bytes(one(database, "SELECT data FROM network") or b"")
 
 
 def recall_of(meta: Mapping[str, str]) -> Recall | None:

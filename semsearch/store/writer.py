@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ from semsearch.store.files import (
     sync_folder,
     writing,
 )
-from semsearch.store.pending import Kept, Pending, pending_segments, pending_texts
+from semsearch.store.pending import Kept, Pending, pending_network, pending_segments, pending_texts
 from semsearch.store.segments import Codes
 from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, sentence_bytes, sentence_spans
 from semsearch.vectors import Vectors
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
 __all__ = ["Writer"]
+
+_TABLES = (
+    "passages", "articles", "files", "embeddings", "segments", "lexical", "lexical_rows", "canaries", "network", "meta",
+)  # fmt: skip
+"""All, in an order in which they can be emptied."""
 
 
 class Writer:
@@ -137,7 +143,7 @@ class Writer:
         return self._database
 
     def _forget(self) -> None:
-        for table in ("passages", "articles", "files", "embeddings", "segments", "lexical", "lexical_rows", "canaries", "meta"):
+        for table in _TABLES:
             self._database.execute(f"DELETE FROM {table}")
         self.meta = {"generation": self.meta.get("generation", "0")}
 
@@ -307,13 +313,25 @@ class Writer:
                 ).fetchone()
                 yield title, tuple(json.loads(headings)), text, sentence_spans(sentences)[0]
 
-    def go_on(self, fingerprint: Fingerprint, kind: str) -> None:
+    def set_network(self, network: bytes) -> None:
+        """Keep the network in 8 bits that encodes passages: `tables.network_of`."""
+        with translated(self.folder):
+            self._database.execute("DELETE FROM network")
+            self._database.execute("INSERT INTO network VALUES (?)", (network,))
+
+    def unfinished_network(self, fingerprint: Fingerprint, kind: str) -> bytes | None:
+        """The network in 8 bits that an interrupted build of this model has calibrated; None where there is none."""
+        vectors, network = pending_network(self.folder)
+        with_it = replace(fingerprint, quantized=hashlib.sha256(network).hexdigest())
+        return network if network and vectors == _vectors(with_it, kind) else None
+
+    def go_on(self, fingerprint: Fingerprint, kind: str, network: bytes = b"") -> None:
         """Take over what an interrupted build has encoded, and keep what this one encodes until it is committed.
 
         :param kind: what the vectors depend on beside the model.
+        :param network: in 8 bits, where this build has calibrated one.
         """
-        facts = {**asdict(fingerprint), "model": "", "kind": kind, "format": FORMAT}
-        self._pending = Pending(self.folder, json.dumps(facts, sort_keys=True), fingerprint.dimension)
+        self._pending = Pending(self.folder, _vectors(fingerprint, kind), fingerprint.dimension, network)
         wanted = set(self.unencoded())
         known = self._segment_names()
         for name, (files, hashes) in self._pending.segments().items():
@@ -515,6 +533,11 @@ class Writer:
         if self._replaced:
             rename_database(self.folder, DAMAGED, DATABASE)
             self._replaced = False
+
+
+def _vectors(fingerprint: Fingerprint, kind: str) -> str:
+    """What vectors depend on, as it is kept with those of an unfinished build."""
+    return json.dumps({**asdict(fingerprint), "model": "", "kind": kind, "format": FORMAT}, sort_keys=True)
 
 
 def _prepare(folder: Path, fresh: bool) -> None:

@@ -1,0 +1,244 @@
+"""Passages encoded in 8 bits: a network that is calibrated once, kept in the index, and the only one that encodes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FakeEncoder
+from helpers import build, run, write
+
+import semsearch
+from semsearch import encoder as encoders
+from semsearch import passages
+from semsearch.errors import IndexCorrupt, InputError, MissingExtra, ModelMismatch
+from semsearch.protocols import PassageText
+from semsearch.store import Reader, network_of
+from semsearch.store.writer import Writer
+
+NETWORK = b"a network"
+DIGEST = hashlib.sha256(NETWORK).hexdigest()
+
+
+class Calibrated:
+    """Stands in for NNCF: the fake encoder under another fingerprint. ``given`` are the texts of each calibration."""
+
+    def __init__(self) -> None:
+        self.given: list[list[str]] = []
+        self.encoded: list[str] = []
+
+    def calibrated(self, encoder, passages):
+        self.given.append([passage.text for passage in passages])
+        return replace(encoder.fingerprint, quantized=DIGEST), NETWORK
+
+    def load_for(self, fingerprint, network=None):
+        encoder = FakeEncoder()
+        encoder.fingerprint = fingerprint
+        if fingerprint.quantized:
+            assert network() == NETWORK
+        encoder.encoded = self.encoded
+        return encoder
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Calibrated:
+    made = Calibrated()
+    monkeypatch.setattr(encoders, "load", lambda name="": FakeEncoder())
+    monkeypatch.setattr(encoders, "load_for", made.load_for)
+    monkeypatch.setattr(encoders, "load_when_needed", made.load_for)
+    monkeypatch.setattr(encoders, "calibrated", made.calibrated)
+    return made
+
+
+def test_the_network_is_calibrated_once_and_encodes_all(notes, home, fakes):
+    with semsearch.build(notes, home, precision="int8") as index:
+        assert index.status()["precision"] == "int8"
+        assert index.search("aid").hits
+    assert [sorted(texts) for texts in fakes.given] == [sorted(fakes.encoded)]
+    assert network_of(home) == NETWORK
+    write(notes, "three.md", "charter")
+    del fakes.encoded[:]
+    semsearch.build(notes, home).close()
+    semsearch.build(notes, home, precision="int8").close()
+    semsearch.build(notes, home, model="fake").close()
+    assert len(fakes.given) == 1
+    assert len(fakes.encoded) == 1
+    with semsearch.open(home) as index:
+        assert index.status()["precision"] == "int8"
+        assert index._reader.fingerprint.quantized == DIGEST
+    assert semsearch.check(home).ok
+
+
+def test_an_index_keeps_its_precision_until_it_is_made_anew(notes, home, fakes):
+    semsearch.build(notes, home).close()
+    with pytest.raises(InputError, match="the index was encoded in float: add --fresh to build it in int8"):
+        semsearch.build(notes, home, precision="int8")
+    semsearch.build(notes, home, precision="int8", fresh=True).close()
+    with pytest.raises(InputError, match="the index was encoded in int8: add --fresh to build it in float"):
+        semsearch.build(notes, home, precision="float")
+    with semsearch.build(notes, home, precision="float", fresh=True) as index:
+        assert index.status()["precision"] == "float"
+    assert network_of(home) == b""
+    with pytest.raises(InputError, match="there is no precision 'int4': float or int8"):
+        semsearch.build(notes, home, precision="int4")  # type: ignore[arg-type]
+
+
+def test_the_samples_are_from_all_over_the_index(tmp_path, home, fakes, monkeypatch):
+    monkeypatch.setattr(encoders, "SAMPLES", 5)
+    for number in range(20):
+        write(tmp_path / "many", f"{number:02}.md", f"aid number{number}")
+    semsearch.build(tmp_path / "many", home, precision="int8").close()
+    (texts,) = fakes.given
+    assert [int(text.split("number")[1].split()[0]) for text in texts] == [0, 4, 9, 14, 19]
+
+
+def test_an_interrupted_build_goes_on_with_the_network_that_it_calibrated(notes, home, fakes, monkeypatch):
+    class Interrupted(FakeEncoder):
+        def encode_passages(self, passages):
+            yield next(super().encode_passages(passages))
+            raise KeyboardInterrupt
+
+    def load_for(fingerprint, network=None):
+        encoder = Interrupted()
+        encoder.fingerprint = fingerprint
+        return encoder
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoders, "load_for", load_for)
+        with pytest.raises(KeyboardInterrupt):
+            semsearch.build(notes, home, precision="int8")
+    assert len(fakes.given) == 1
+    with semsearch.build(notes, home, precision="int8") as index:
+        assert index._reader.fingerprint.quantized == DIGEST
+    assert len(fakes.given) == 1
+    assert len(fakes.encoded) == 2
+    # In another precision nothing of it is of use.
+    semsearch.build(notes, home, fresh=True).close()
+    assert network_of(home) == b""
+
+
+def test_an_encoder_of_ones_own_is_for_questions_and_for_its_own_passages(notes, home, fakes, monkeypatch):
+    semsearch.build(notes, home, precision="int8").close()
+    with semsearch.open(home, encoder=FakeEncoder()) as index:
+        assert index.search("aid").hits
+    with pytest.raises(ModelMismatch):
+        build(notes, home)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="'fake' cannot be run in 8 bits: leave --precision out"):
+        build(notes, home, fresh=True, precision="int8")
+
+
+def test_a_network_that_is_another_is_found(notes, home, fakes):
+    semsearch.build(notes, home, precision="int8").close()
+    writer = Writer(home)
+    writer.set_network(b"another")
+    assert writer.fingerprint is not None
+    writer.commit(writer.fingerprint, "0")
+    writer.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoders, "load_for", lambda fingerprint, network=None: FakeEncoder())
+        problems = semsearch.check(home).problems
+    assert ("model", "semsearch.sqlite") in {(damage.kind, damage.where) for damage in problems}
+    assert any("add" in damage.what or "--fresh" in damage.what for damage in problems)
+
+
+def test_without_the_extra_the_error_has_the_line_that_installs_it(notes, home, monkeypatch):
+    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r'precision int8 needs nncf: python -m pip install "semsearch\[int8\]"'):
+        semsearch.build(notes, home, precision="int8")
+    assert not (home / "semsearch.sqlite").exists()
+
+
+@pytest.fixture(scope="module")
+def seeds(root: Path, model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the seeds in 8 bits."""
+    path = tmp_path_factory.mktemp("int8") / "index"
+    done = run("index", str(root / "seeds"), "--index", str(path), "--precision", "int8")
+    assert done.exit_code == 0, done.stderr
+    return path
+
+
+@pytest.mark.model
+def test_the_model_in_8_bits(root, seeds, bundled):
+    with semsearch.open(seeds) as index:
+        status = index.status()
+        assert (status["precision"], status["engine"]) == ("int8", "openvino int8")
+        hit = index.search("what aid did Russia offer", 1)[0]
+        assert "medicine and food" in hit.highlight.text
+        reader = index._reader
+        rows = reader.passages(range(reader.vectors().n_rows), 1)
+        stored = reader.vectors().take(np.asarray([row.row for row in rows]))
+    given = [
+        PassageText(passages.context(row.title, row.passage.headings), row.passage.text, row.passage.sentences) for row in rows
+    ]
+    near = np.concatenate([(each.vectors * stored[each.positions]).sum(axis=1) for each in bundled.encode_passages(given)])
+    # Not the same, and nearly.
+    assert near.min() > 0.97
+    assert near.mean() > 0.99
+    assert near.max() < 0.99999
+    assert semsearch.check(seeds).ok
+
+
+@pytest.mark.model
+def test_what_is_encoded_later_is_encoded_by_the_same_network(root, seeds, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoders, "calibrated", lambda *_: pytest.fail("calibrated again"))
+    with closing(Reader(seeds)) as reader:
+        before = reader.vectors().take(np.arange(reader.vectors().n_rows))
+    for segment in seeds.glob("segment-*"):
+        segment.unlink()
+    with pytest.raises(IndexCorrupt):
+        semsearch.open(seeds)
+    report = semsearch.check(seeds, repair=True)
+    assert report.ok, report.problems
+    assert any("encoded" in done for done in report.repaired)
+    with closing(Reader(seeds)) as reader:
+        assert np.array_equal(before, reader.vectors().take(np.arange(reader.vectors().n_rows)))
+
+
+@pytest.mark.model
+def test_onnxruntime_runs_the_network_where_openvino_is_not(seeds, monkeypatch):
+    from semsearch.encoder import engines
+
+    with semsearch.open(seeds) as index:
+        fingerprint = index._reader.fingerprint
+    given = [PassageText("", "Russia offered medicine and food.", ()), PassageText("", "The flu virus mutates.", ())]
+
+    def vectors():
+        encoder = encoders.load_for(fingerprint, lambda: network_of(seeds))
+        (encoded,) = encoder.encode_passages(given)
+        return encoder.engine, encoded.vectors[np.argsort(encoded.positions)]
+
+    name, expected = vectors()
+    assert name == "openvino int8"
+    monkeypatch.setattr(engines, "OpenVino", lambda *_: (_ for _ in ()).throw(ImportError("openvino")))
+    name, found = vectors()
+    assert name == "onnxruntime int8"
+    assert (found * expected).sum(axis=1).min() > 0.99
+
+
+@pytest.mark.model
+def test_calibrating_tells_nobody(bundled, tmp_path):
+    """A process as it calibrates: what it would tell its maker with, and that it connects to nothing."""
+    (tmp_path / "samples.json").write_text(json.dumps(bundled.token_ids([PassageText("", "what aid did Russia offer", ())])))
+    code = f"""
+import socket
+class Refusing(socket.socket):
+    def connect(self, *_): raise AssertionError("a socket was connected")
+socket.socket = Refusing
+from semsearch.encoder import quantized
+quantized._calibrate({str(bundled.export.onnx)!r}, "samples.json", "network.onnx", {bundled.export.inputs!r})
+import sys, nncf.telemetry
+print(type(nncf.telemetry.telemetry).__name__, sys.modules["openvino_telemetry"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "MagicMock None"
+    assert (tmp_path / "network.onnx").stat().st_size < 30e6
