@@ -50,11 +50,11 @@ NO_CODES = "none"
 """What an index says of its codes that has none of words."""
 _FLOAT: Precision = "float"
 _INT8: Precision = "int8"
-_HELD = 200
+_HELD = 400
 """Questions that the recall is measured with: a few words in a row out of all parts of the index."""
-_WORDS = 4
+_WORDS = 3
 """In so many. Of a million passages 400 picked rows had 0.99 of the nearest to whole sentences, 0.93 of those to real questions
-whose answers are not there; a few words need about as many rows as these (``benchmarks/README.md``)."""
+whose answers are not there; three words need as many rows as these (``benchmarks/README.md``)."""
 _GROWN = 0.1
 """Part of its rows by which an index has grown or shrunk when the recall is measured again."""
 _NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)

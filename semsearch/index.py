@@ -261,8 +261,7 @@ class Index:
             choice = replace(choice, k=max(k, RERANKED))
         started = time.perf_counter()
         with one_multiplier():
-            said = self._said(cleaned, mode, reader, wanted(choice.k), rows)
-            asked, near, started = self._encoded(cleaned, mode, reader, wanted(choice.k), rows, started)
+            asked, near, said, started = self._candidates(cleaned, mode, reader, wanted(choice.k), rows, started)
             answers = [
                 self._hits(question, nearest, found, mode, choice, reader, allowed, explain=explain)
                 for question, nearest, found in zip(asked, near, said, strict=True)
@@ -315,7 +314,7 @@ class Index:
     def _said(
         self, texts: list[str], mode: Mode, reader: Reader, depth: int, allowed: NDArray[np.int64] | None
     ) -> Sequence[Future[Found] | None]:
-        """What the lexical arm will have found for each question, while others compute its vector and what is near to it."""
+        """What the lexical arm will have found for each question, by threads of its own."""
         if mode != "hybrid" or processors() == 1:
             return [None] * len(texts)
         lexical = words_for(reader, mode)
@@ -328,7 +327,7 @@ class Index:
                 self._helpers = ThreadPoolExecutor(processors(), "semsearch-words")
             return [self._helpers.submit(lexical.search, text, depth, allowed=allowed) for text in texts]
 
-    def _encoded(
+    def _candidates(
         self,
         texts: list[str],
         mode: Mode,
@@ -336,20 +335,19 @@ class Index:
         depth: int,
         allowed: NDArray[np.int64] | None,
         started: float,
-    ) -> tuple[Sequence[Question | str], Sequence[Found | None], float]:
-        """The questions as the ranking takes them, the rows nearest to each, and when that began, the model being there."""
+    ) -> tuple[Sequence[Question | str], Sequence[Found | None], Sequence[Future[Found] | None], float]:
+        """The questions as the ranking takes them, what either arm has for each, and when that began, the model being there."""
         if mode == "lexical":
-            return texts, [None] * len(texts), started
+            return texts, [None] * len(texts), [None] * len(texts), started
         # An encoder is for one thread at a time.
         with self._encoding:
             encoder = self._loaded(reader)
             started = time.perf_counter()
             encoded = encoder.encode_queries(texts)
-        return (
-            Question.all_of(texts, encoded, words_for(reader, mode)),
-            reader.vectors().search(encoded.vectors, depth, allowed=allowed),
-            started,
-        )
+        # Not before: the model takes all processors, the search of one question's vector takes one.
+        said = self._said(texts, mode, reader, depth, allowed)
+        near = reader.vectors().search(encoded.vectors, depth, allowed=allowed)
+        return Question.all_of(texts, encoded, words_for(reader, mode)), near, said, started
 
     def _hits(
         self,

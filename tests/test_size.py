@@ -64,7 +64,7 @@ def test_many_rows_are_searched_by_codes_with_the_recall_that_was_measured(tmp_p
         results = index.search("oil council", 10, fold=False)
     assert facts.pop("measured_recall") >= 0.98
     depth = facts.pop("rescored")
-    assert facts == {"kind": "approximate", "target_recall": 0.98, "of_nearest": 10, "queries": 200, "vectors": 400}
+    assert facts == {"kind": "approximate", "target_recall": 0.98, "of_nearest": 10, "queries": 400, "vectors": 400}
     assert picked == [max(depth, 200)]
     build(source, tmp_path / "exact", target_recall=1.0)
     picked.clear()

@@ -75,6 +75,8 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = processors()
         options.log_severity_level = 3
+        # Its threads wait for more without sleeping, for a while after a run, too, in the way of what comes then.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             network = str(export.onnx) if quantized is None else quantized
             self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
