@@ -217,15 +217,16 @@ def _mapped(home: Path, name: str, first: int, dimension: int) -> Segment:
 
 
 def many(index: str) -> dict[str, Any]:
-    """Questions a second: one after the other, eight threads, eight processes, all at once."""
+    """Questions a second: one after the other, eight threads, eight processes with one thread each, all at once."""
     asked = questions()
     rates: dict[str, list[float]] = {name: [] for name in ("one", "threads", "search_many", "processes")}
     with semsearch.open(index) as opened:
         opened.search_many(asked[:20])
-        # This process has its threads by now; eight with two each would be in each other's way.
-        os.environ[THREADS] = "1"
         context = multiprocessing.get_context("spawn")
+        # Eight with two threads each would be in each other's way.
+        os.environ[THREADS] = "1"
         with ThreadPoolExecutor(8) as pool, context.Pool(8, _open, (index,)) as processes:
+            del os.environ[THREADS]
             processes.map(_ask, asked[:64], 1)
             ways: dict[str, Callable[[], Any]] = {
                 "one": lambda: [opened.search(question) for question in asked],
