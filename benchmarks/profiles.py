@@ -29,9 +29,9 @@ from pyinstrument import Profiler
 
 import semsearch
 from semsearch import encoder as encoders
+from semsearch.limits import processors
 from semsearch.passages.sentences import spans
 from semsearch.protocols import PassageText
-from semsearch.threads import processors
 from semsearch.vectors import EXACT_ROWS
 
 ROUNDS = 5

@@ -37,8 +37,6 @@ __all__ = ["CANARIES", "NO_CODES", "Builder", "encode", "measured", "set_canarie
 
 logger = logging.getLogger("semsearch")
 
-_WINDOW = 8192
-"""Passages given to the encoder at once: enough to sort by length, few enough to hold."""
 CANARIES = (
     "What aid was offered?",
     "The council met in the old town hall on a Thursday in March.",
@@ -303,21 +301,19 @@ def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compa
             if embedding in kept:
                 segment.put(place, *kept.pop(embedding))
         done += len(segment.hashes) - len(missing)
-        for start in range(0, len(missing), _WINDOW):
-            places = missing[start : start + _WINDOW]
-            texts = _texts(writer, [segment.hashes[place] for place in places])
-            for batch in encoder.encode_passages(texts):
-                chosen = [places[position] for position in batch.positions]
-                codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
-                if not compact:
-                    codes = Codes(batch.tokens, batch.sentences)
-                for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
-                    segment.put(place, vector, tokens, sentences)
-                writer.keep([segment.hashes[place] for place in chosen], batch.vectors, codes)
-                if progress:
-                    progress("encoding", done, len(pending))
-                done += len(chosen)
-                encoded += len(chosen)
+        texts = _texts(writer, [segment.hashes[place] for place in missing])
+        for batch in encoder.encode_passages(texts):
+            chosen = [missing[position] for position in batch.positions]
+            codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
+            if not compact:
+                codes = Codes(batch.tokens, batch.sentences)
+            for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
+                segment.put(place, vector, tokens, sentences)
+            writer.keep([segment.hashes[place] for place in chosen], batch.vectors, codes)
+            if progress:
+                progress("encoding", done, len(pending))
+            done += len(chosen)
+            encoded += len(chosen)
         writer.add_vectors(segment.hashes, segment.vectors, segment.codes)
     if progress and pending:
         progress("encoding", len(pending), len(pending))

@@ -24,12 +24,12 @@ from semsearch.arguments import MAX_K, check_k, check_mode, check_query
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
+from semsearch.limits import one_multiplier, processors
 from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin, Precision
 from semsearch.results import Results
 from semsearch.store import Allowed, Reader, network_of, recall_of
-from semsearch.threads import one_multiplier, processors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

@@ -17,7 +17,7 @@ from semsearch.cli import main
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"records", "protocols", "scripts", "signs", "threads"},
+    {"limits", "records", "protocols", "scripts", "signs"},
     {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"cli"},
 ]
 DOORS = {
-    "threadpoolctl": "threads",
+    "threadpoolctl": "limits",
     "faiss": "vectors",
     "tantivy": "lexical",
     "py3langid": "lexical",

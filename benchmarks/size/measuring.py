@@ -22,8 +22,8 @@ from common import data_folder
 
 import semsearch
 from semsearch import signs
+from semsearch.limits import THREADS
 from semsearch.store import SEGMENT_ROWS
-from semsearch.threads import THREADS
 from semsearch.vectors import SEGMENT_SUFFIX, TARGET_RECALL, Segment, Vectors, measure, segment_file
 from size.recombined import NOISE, RecombiningEncoder, Sentences, write_windows
 

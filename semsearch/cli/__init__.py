@@ -23,8 +23,8 @@ from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.errors import SemsearchError
+from semsearch.limits import MEMORY, THREADS
 from semsearch.records import Precision
-from semsearch.threads import THREADS
 
 __all__ = ["main"]
 
@@ -106,6 +106,12 @@ class _NoteHandler(logging.Handler):
     help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
 )
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
+@click.option(
+    "--memory",
+    type=click.IntRange(64),
+    metavar="MB",
+    help="Fill so many megabytes with what is under way, beside the model (default 256).",
+)
 @json_option
 def index(
     sources: Sequence[str],
@@ -116,6 +122,7 @@ def index(
     target_recall: float | None,
     precision: Precision | None,
     threads: int | None,
+    memory: int | None,
     as_json: bool,
 ) -> None:
     """Index articles, or refresh an index: files, folders or patterns.
@@ -124,6 +131,8 @@ def index(
     """
     if threads:
         os.environ[THREADS] = str(threads)
+    if memory:
+        os.environ[MEMORY] = str(memory)
     with build(
         sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
     ) as built:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from semsearch.encoder.export import Export, load_reference
 from semsearch.errors import ModelUnavailable
-from semsearch.threads import processors
+from semsearch.limits import processors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semsearch.errors import ModelUnavailable
-from semsearch.threads import processors
+from semsearch.limits import processors
 
 if TYPE_CHECKING:
     from semsearch.encoder.export import Export

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 from semsearch.lexical.analysis import VERSION, Analyzer
 from semsearch.lexical.facts import FACTS, Facts, is_lexical_file
 from semsearch.lexical.question import FIELDS
+from semsearch.limits import memory
 
 if TYPE_CHECKING:
     from tantivy import Schema
 
 __all__ = ["LexicalWriter"]
 
-_HEAP = 64_000_000
-"""Bytes that tantivy may fill before it writes a segment."""
+_HEAP = 250_000
+"""Bytes, for each megabyte of `limits.memory`, that tantivy may fill before it writes a segment."""
 _MANAGED = ".managed.json"
 
 
@@ -52,7 +53,7 @@ class LexicalWriter:
         # The terms are made here; they only have to be told apart again.
         self._index.register_tokenizer("terms", tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
         # One thread, so that the same passages give the same segments.
-        self._writer = self._index.writer(heap_size=_HEAP, num_threads=1)
+        self._writer = self._index.writer(heap_size=_HEAP * memory(), num_threads=1)
         self._analyzers: dict[str, Analyzer] = {}
 
     def add(

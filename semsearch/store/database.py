@@ -22,6 +22,7 @@ from typing import Any
 import apsw
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
+from semsearch.limits import memory
 from semsearch.store.files import DATABASE
 
 __all__ = [
@@ -58,8 +59,8 @@ PAGE_BYTES = 8192
 """Passages are some 500 bytes long: in pages of 4,096 a tenth of a database was empty."""
 _WAIT = 10_000
 """Milliseconds in which another process may finish what it does to the database."""
-_CACHE = 64_000
-"""Kilobytes of pages that a writer keeps: the keys are hashes, which go everywhere."""
+_CACHE = 250
+"""Kilobytes of pages, for each megabyte of `limits.memory`, that a writer keeps: the keys are hashes, which go everywhere."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -231,7 +232,7 @@ def connect_to_write(folder: Path) -> apsw.Connection:
             lay_out(database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
-        database.execute(f"PRAGMA cache_size = -{_CACHE}")
+        database.execute(f"PRAGMA cache_size = -{_CACHE * memory()}")
     except BaseException:
         database.close()
         raise

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.errors import IndexCorrupt
+from semsearch.limits import processors
 from semsearch.protocols import Found
-from semsearch.threads import processors
 from semsearch.vectors.scan import Scan
 from semsearch.vectors.segment import MEND, Segment, compare, whole
 

@@ -1,4 +1,4 @@
-"""How many threads there are to compute with, and how many multiply.
+"""How many threads there are to compute with, how many multiply, and how much memory a build fills before it goes on.
 
 All that computes asks here: the model's engines, faiss. While a question is answered numpy multiplies with one thread: what is
 multiplied then is small, and threads that wait for more of it spin, in the way of those that run the model: on two cores a
@@ -21,10 +21,15 @@ from semsearch.errors import InputError
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-__all__ = ["THREADS", "one_multiplier", "processors"]
+__all__ = ["MEMORY", "THREADS", "memory", "one_multiplier", "processors"]
 
 THREADS = "SEMSEARCH_THREADS"
 """Names the environment variable that says how many threads compute at most."""
+MEMORY = "SEMSEARCH_MEMORY"
+"""Names the environment variable that says how many megabytes a build fills."""
+_MEGABYTES = 256
+_LEAST = 64
+"""Tantivy writes with no less than a quarter of it."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux tells a container how much of the processors it gets: two numbers, microseconds in so many."""
 
@@ -44,6 +49,21 @@ def processors() -> int:
     if not allowed.isascii() or not allowed.isdecimal() or not int(allowed):
         raise InputError(f"{THREADS} is {allowed!r}: set it to how many threads may compute, such as 2")
     return min(known, int(allowed))
+
+
+def memory() -> int:
+    """Megabytes that a build fills with what is under way, beside the model and lists of what there is: 256 unless the user says.
+
+    Half of it with passages on their way through the model, a quarter with words, a quarter with pages of the database.
+
+    :raises InputError: if `MEMORY` is set to something else than a number from 64.
+    """
+    allowed = os.environ.get(MEMORY)
+    if not allowed:
+        return _MEGABYTES
+    if not allowed.isascii() or not allowed.isdecimal() or int(allowed) < _LEAST:
+        raise InputError(f"{MEMORY} is {allowed!r}: set it to how many megabytes may be filled, from {_LEAST} on")
+    return int(allowed)
 
 
 def one_multiplier() -> AbstractContextManager[Any]:
