@@ -1,7 +1,8 @@
 """The command as a process of its own: ``semsearch``, ``python -m semsearch``.
 
-What the libraries leave behind when they are imported is searched for garbage many times on the way and once more at the end: a
-tenth of the time of a question, for nothing. So it is searched more rarely, and at the end not at all: the system takes the memory.
+What the libraries leave behind when they are imported is searched for garbage many times on the way and once more at the end,
+which takes a tenth of the time of a question and finds nothing. So it is searched more rarely, and at the end not at all: the
+system takes the memory.
 """
 
 import atexit
