@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import semsearch
-from semsearch import filters
+from semsearch import filters, limits
+from semsearch.errors import InputError
 from semsearch.protocols import Queries
 
 MODES = ("hybrid", "dense", "lexical")
@@ -332,3 +334,23 @@ def test_a_shared_passage_is_shown_in_the_article_that_is_meant(notes, home):
         for fold in (True, False):
             (hit,) = found(home, "aid", 1, mode=mode, where=f"source={notes}/one.md", fold=fold)
             assert (Path(hit.source).name, hit.duplicates) == ("one.md", ())
+
+
+def test_one_thread_and_several_find_the_same(notes, home, monkeypatch):
+    """With several the words are looked up beside the vectors."""
+    build(notes, home)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    asked = ["aid oil", '"oil oil"', "sword, gas", "aid oil"]
+    answers = {}
+    for threads in ("1", "2"):
+        monkeypatch.setenv(limits.THREADS, threads)
+        with semsearch.open(home, encoder=FakeEncoder()) as index:
+            one_by_one = [index.search(question, 3) for question in asked]
+            together = index.search_many(asked, 3)
+            assert (index._helpers is None) is (threads == "1")
+        with pytest.raises(InputError, match="closed"):
+            index.search("aid")
+        answers[threads] = [[(hit.source, hit.start, hit.score) for hit in results] for results in (*one_by_one, *together)]
+    assert answers["1"] == answers["2"]
+    assert answers["1"][:4] == answers["1"][4:]
+    assert all(answers["1"])

@@ -26,7 +26,7 @@ from semsearch.protocols import Encoder, Fingerprint, PassageText
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SAMPLES = 300
+SAMPLES = 100
 """Passages that are enough to calibrate 8 bits with; NNCF's own default."""
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""

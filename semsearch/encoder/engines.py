@@ -31,7 +31,16 @@ if TYPE_CHECKING:
 
     from semsearch.encoder.model import ModelFiles
 
-__all__ = ["Batch", "BulkEngine", "OnnxRuntime", "OpenVino", "Torch", "bulk_engine", "quantized_engine"]
+__all__ = [
+    "Batch",
+    "BulkEngine",
+    "OnnxRuntime",
+    "OpenVino",
+    "Torch",
+    "bulk_engine",
+    "import_onnxruntime",
+    "quantized_engine",
+]
 
 Done = TypeVar("Done")
 
@@ -71,7 +80,7 @@ class OnnxRuntime:
 
     def __init__(self, export: Export, quantized: bytes | None = None) -> None:
         self.name = "onnxruntime" if quantized is None else "onnxruntime int8"
-        onnxruntime = _onnxruntime()
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = processors()
         options.log_severity_level = 3
@@ -95,7 +104,7 @@ class OnnxRuntime:
             yield finish(batch, self.run(batch))
 
 
-def _onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
     """The package, told not to keep in the user's cache what it was used for and not to send it to its maker, as 1.32 does.
 
     It looks when it is loaded; what another part of the process imported before stays as it is.

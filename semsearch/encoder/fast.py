@@ -110,10 +110,10 @@ class FastEncoder:
             vectors[batch.positions] = self._pool(batch, states)
             for row, position in enumerate(batch.positions):
                 tokens[position] = vectors[position : position + 1]
-                real, known[position] = self._real(encodings[position], len(prompt))
+                real, offsets, known[position] = self._real(encodings[position], len(prompt))
                 if self._late and len(real):
                     tokens[position] = unit(states[row, real])
-                    spans[position] = np.asarray(encodings[position].offsets, np.int64)[real] - len(prompt)
+                    spans[position] = offsets[real] - len(prompt)
         return Queries(vectors, tokens, spans, known)
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
@@ -147,9 +147,8 @@ class FastEncoder:
             words, ranges = [], []
             for row, position in enumerate(batch.positions):
                 text, prefix, encoding = given.pop(position)
-                real, _ = self._real(encoding, prompt)
-                spans = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)[real]
-                inside, first, word_spans = _words(text, spans)
+                real, offsets, _ = self._real(encoding, prompt)
+                inside, first, word_spans = _words(text, offsets[real])
                 words.append(_sums(states[row, real[inside]], first))
                 ranges.append(_word_ranges(word_spans, prefix, passages[position]))
             codes = signs.pack(np.concatenate(words))
@@ -169,10 +168,10 @@ class FastEncoder:
     def _late(self) -> bool:
         return self.fingerprint.pooling == "mean"
 
-    def _real(self, encoding: Encoding, prompt: int) -> tuple[NDArray[np.int64], float]:
+    def _real(self, encoding: Encoding, prompt: int) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
         """Positions of the tokens that stand for letters behind the prompt, as far as the model takes and knows them.
 
-        Also the share of these that it knows. What stands for unknown words is like any other unknown word, and tells nothing.
+        Also where each token stands, int64 (tokens, 2), and the share of those behind the prompt that it knows. What stands for unknown words is like any other unknown word, and tells nothing.
         """
         offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
         ids = np.asarray(encoding.ids, np.int64)
@@ -182,7 +181,7 @@ class FastEncoder:
             offsets, ids = offsets[: limit - 1], ids[: limit - 1]
         real = np.flatnonzero((offsets[:, 1] > offsets[:, 0]) & (offsets[:, 1] > prompt))
         known = real[ids[real] != self._unknown]
-        return known, len(known) / len(real) if len(real) else 1.0
+        return known, offsets, len(known) / len(real) if len(real) else 1.0
 
     def _bulk_engine(self) -> BulkEngine:
         if self._bulk is None:
@@ -284,8 +283,17 @@ def _words(text: str, spans: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
 
 
 def _sums(rows: NDArray[np.float32], first: NDArray[np.int64]) -> Matrix:
-    """Rows added up from each of the first ones to the next."""
-    return np.add.reduceat(rows, first, axis=0) if len(first) < len(rows) else rows
+    """Rows added up from each of the first ones to the next: what `numpy.add.reduceat` gives, in a tenth of the time.
+
+    :param first: ascending, from 0.
+    """
+    sums = rows[first]
+    sizes = np.diff(first, append=len(rows))
+    # Most words are one piece, and few have more than two.
+    for piece in range(1, int(sizes.max(initial=1))):
+        longer = np.flatnonzero(sizes > piece)
+        sums[longer] += rows[first[longer] + piece]
+    return sums
 
 
 def _word_ranges(words: NDArray[np.int64], prefix: int, passage: PassageText) -> NDArray[np.int32]:

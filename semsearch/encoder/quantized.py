@@ -57,18 +57,19 @@ def calibrated(export: Export, samples: Sequence[Sequence[int]]) -> bytes:
 
 def _calibrate(network: str, given: str, made: str, inputs: Sequence[str]) -> None:
     """What the process does."""
-    # So that importing it fails, and NNCF tells nobody.
+    from semsearch.encoder.engines import Batch, import_onnxruntime
+
+    # So that importing it fails, and NNCF tells nobody; nor does the engine that it runs the network with.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import_onnxruntime()
     if hasattr(os, "sched_setaffinity"):
-        # The engine that it runs the network with takes all processors that the process may use.
+        # That engine takes all processors that the process may use.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: processors()])
     import logging
 
     import nncf
     import numpy as np
     import onnx
-
-    from semsearch.encoder.engines import Batch
 
     nncf.set_log_level(logging.ERROR)
     batches = [
