@@ -171,7 +171,8 @@ class FastEncoder:
     def _real(self, encoding: Encoding, prompt: int) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
         """Positions of the tokens that stand for letters behind the prompt, as far as the model takes and knows them.
 
-        Also where each token stands, int64 (tokens, 2), and the share of those behind the prompt that it knows. What stands for unknown words is like any other unknown word, and tells nothing.
+        Also where each token stands, int64 (tokens, 2), and the share of those behind the prompt that it knows. What stands for
+        unknown words is like any other unknown word, and tells nothing.
         """
         offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
         ids = np.asarray(encoding.ids, np.int64)
