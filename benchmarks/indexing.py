@@ -23,15 +23,21 @@ from pathlib import Path
 import numpy as np
 from common import data_folder, machine, run, save, spread
 
+from semsearch.passages import context
+
 BASELINE = "sentence-transformers"
 WAYS = {"semsearch": "float", "semsearch int8": "int8"}
 _AT_ONCE = 2000
 
 
 def texts(corpus: Path) -> list[str]:
-    """What the encoder is given of each article, which is short enough to be one passage."""
-    lines = corpus.read_text(encoding="utf-8").splitlines()
-    return [" ".join(filter(None, (article["title"], article["text"]))) for article in map(json.loads, lines)]
+    """What semsearch's encoder is given of each article that is one passage, as nearly all are."""
+    articles = map(json.loads, corpus.read_text(encoding="utf-8").splitlines())
+    return [_text(context(article["title"], ()), article["text"]) for article in articles]
+
+
+def _text(before: str, text: str) -> str:
+    return f"{before} {text}" if before else text
 
 
 def measure(corpus: Path, vectors: Path) -> None:
@@ -50,7 +56,6 @@ def measure(corpus: Path, vectors: Path) -> None:
 
 def cosines(index: Path, corpus: Path, vectors: Path) -> np.ndarray:
     """Between the vectors of an index and those of the same texts by sentence-transformers."""
-    from semsearch import passages
     from semsearch.store import Reader
 
     known = dict(zip(texts(corpus), np.load(vectors), strict=True))
@@ -61,7 +66,7 @@ def cosines(index: Path, corpus: Path, vectors: Path) -> np.ndarray:
             rows = np.arange(first, min(first + _AT_ONCE, opened.n_rows))
             taken = opened.take(rows)
             for item in reader.passages(rows.tolist(), 1):
-                text = " ".join(filter(None, (passages.context(item.title, item.passage.headings), item.passage.text)))
+                text = _text(context(item.title, item.passage.headings), item.passage.text)
                 if text in known:
                     found.append(float(taken[item.row - first] @ known[text]))
     return np.asarray(found)

@@ -472,7 +472,7 @@ def build(
     :param target_recall: share of the ten nearest passages that the search by meaning finds where there are more than 50,000:
         measured whenever an index is built or has grown, and kept to, by exact search where nothing else gives it. 1 for exact
         search always; None for what the index has, or 0.98 where it is new.
-    :param precision: ``int8`` for passages encoded in 8 bits, by a network that is calibrated on 300 of them and kept in the
+    :param precision: ``int8`` for passages encoded in 8 bits, by a network that is calibrated on 100 of them and kept in the
         index (23 MB for the default model): faster, with not quite the same vectors, and not for models that only
         sentence-transformers can run. None for what the index has, or ``float`` where it is new.
     :param progress: told how far it is.

@@ -169,8 +169,9 @@ def vectors(index: str, folder: str, count: str) -> dict[str, Any]:
     with semsearch.open(index) as opened:
         queries = opened._loaded(opened._reader).encode_queries(asked).vectors
         known = opened._reader.vectors()
+        numbers = np.concatenate([segment.first_row + np.arange(segment.n_rows) for segment in known.segments])
         started = time.perf_counter()
-        files = [_write_noisy(home, known, number) for number in range(-(-int(count) // SEGMENT_ROWS))]
+        files = [_write_noisy(home, known, numbers, number) for number in range(-(-int(count) // SEGMENT_ROWS))]
         seconds = time.perf_counter() - started
     peak = _Peak()
     segments = [_mapped(home, name, number * SEGMENT_ROWS, known.dimension) for number, name in enumerate(files)]
@@ -194,12 +195,11 @@ def vectors(index: str, folder: str, count: str) -> dict[str, Any]:
     }
 
 
-def _write_noisy(home: Path, known: Vectors, number: int) -> str:
-    """A segment of the vectors of an index, beginning somewhere else each time; its name."""
+def _write_noisy(home: Path, known: Vectors, numbers: np.ndarray, number: int) -> str:
+    """A segment of the vectors of an index, which has these rows, beginning somewhere else each time; its name."""
     drawn = np.random.default_rng(number)
-    rows = (np.arange(SEGMENT_ROWS) + number * SEGMENT_ROWS) % known.n_rows
-    made = known.take(rows)
-    if number * SEGMENT_ROWS >= known.n_rows:
+    made = known.take(numbers[(np.arange(SEGMENT_ROWS) + number * SEGMENT_ROWS) % len(numbers)])
+    if number * SEGMENT_ROWS >= len(numbers):
         made += NOISE * drawn.standard_normal(made.shape, np.float32)
     made /= np.linalg.norm(made, axis=1, keepdims=True)
     name = f"segment-{number:016x}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 SAMPLES = 100
-"""Passages that are enough to calibrate 8 bits with; NNCF's own default."""
+"""Passages to calibrate 8 bits with: 300 took twice as long, and gave vectors no nearer (``benchmarks/README.md``)."""
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""
 
