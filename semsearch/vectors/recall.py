@@ -19,8 +19,11 @@ __all__ = ["TARGET_RECALL", "Recall", "measure"]
 TARGET_RECALL = 0.98
 """Where nothing else was asked for."""
 _K = 10
-_DEPTHS = (200, 400, 800, 1200, 1600, 2400, 3200, 4800, 6400)
+_DEPTHS = (200, 400, 800, 1200, 1600, 2400, 3200, 4800, 6400, 9600, 12_800, 19_200, 25_600, 38_400, 51_200)
 """At first as many as a search for ten hits asks for anyway, twice over."""
+_ANYWAY = 6400
+_WORTH = 100
+"""More than `_ANYWAY` are picked where they are one in so many: one that is picked takes as long as 30 in their order."""
 _ROUNDING = 1e-6
 _CERTAIN = 2.0
 """Standard errors that the measured mean has to be above what is asked for."""
@@ -51,7 +54,7 @@ def measure(vectors: Vectors, queries: Matrix, target: float) -> Recall:
         return Recall(target, 1.0, None, vectors.n_rows, len(queries))
     exact = _searched(vectors, queries, None)
     mean = 0.0
-    for depth in _DEPTHS:
+    for depth in (depth for depth in _DEPTHS if depth <= max(_ANYWAY, vectors.n_rows // _WORTH)):
         shares = [_share(near, found) for near, found in zip(exact, _searched(vectors, queries, depth), strict=True)]
         mean = float(np.mean(shares))
         if mean - _CERTAIN * float(np.std(shares)) / np.sqrt(len(shares)) >= target:
