@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from semsearch.index import Index
     from semsearch.protocols import Progress
-    from semsearch.records import BuildReport, Precision
+    from semsearch.records import BuildReport
     from semsearch.results import Results
 
 __all__ = [
@@ -77,30 +77,12 @@ def tell(report: BuildReport) -> None:
     note(f"files: {', '.join(changes)}; {report.encoded:,} passages encoded in {report.seconds:.1f} s{trouble}")
 
 
-def build(
-    sources: Sequence[str],
-    path: str,
-    *,
-    model: str | None = None,
-    fresh: bool = False,
-    compact: bool | None = None,
-    target_recall: float | None = None,
-    precision: Precision | None = None,
-) -> Index:
-    """Build with progress, and say on stderr what was done and what could not be read."""
+def build(sources: Sequence[str], path: str, **options: Any) -> Index:
+    """`semsearch.build` with progress, whose report and problems are told on stderr."""
     from semsearch.index import build as build_index
 
     with progress_bar() as progress:
-        built = build_index(
-            sources,
-            path,
-            model=model,
-            fresh=fresh,
-            compact=compact,
-            target_recall=target_recall,
-            precision=precision,
-            progress=progress,
-        )
+        built = build_index(sources, path, progress=progress, **options)
     if built.report is not None:
         tell(built.report)
     return built
