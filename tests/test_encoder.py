@@ -15,7 +15,7 @@ import pytest
 
 import semsearch
 from semsearch import articles, encoder, passages, signs
-from semsearch.encoder import export, fast, model
+from semsearch.encoder import engines, export, fast, model
 from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
 from semsearch.encoder.fast import FastEncoder, unit
 from semsearch.encoder.reference import ReferenceEncoder
@@ -213,13 +213,26 @@ def make_model(bundled, tmp_path_factory: pytest.TempPathFactory):
     from sentence_transformers import models as modules
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    def make(name: str, *, pooling: str = "mean", dense: bool = False, prompts: dict[str, str] | None = None, seed: int = 0):
+    def make(
+        name: str,
+        *,
+        pooling: str = "mean",
+        dense: bool = False,
+        prompts: dict[str, str] | None = None,
+        seed: int = 0,
+        factor: float = 1.0,
+    ):
+        """``factor``: how many times greater than otherwise the numbers are that the layers' ends normalise."""
         torch.manual_seed(seed)
         base = tmp_path_factory.mktemp(name)
         config = BertConfig(
             hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=128
         )
-        BertModel(config).save_pretrained(base / "base")
+        network = BertModel(config)
+        with torch.no_grad():
+            for layer in network.encoder.layer:
+                layer.output.dense.weight *= factor
+        network.save_pretrained(base / "base")
         AutoTokenizer.from_pretrained(model.locate(model.DEFAULT_MODEL).folder).save_pretrained(base / "base")
         transformer = modules.Transformer(str(base / "base"), max_seq_length=64)
         parts = [transformer, modules.Pooling(32, pooling_mode=pooling)]
@@ -305,10 +318,28 @@ def test_a_passage_has_the_same_vector_and_codes_whatever_its_company(bundled, r
 def test_the_engine_for_accelerators_gives_the_same_vectors(make_model):
     folder, _ = make_model("tiny-torch")
     used = encoder.load(str(folder))
-    reference = export.load_reference(model.locate(str(folder)))
-    torch_encoder = FastEncoder(used.export, lambda single: Torch(reference, "cpu", used.export.inputs))
+    torch_encoder = FastEncoder(used.export, lambda single: torch_engine(folder, used, single))
     texts = [passage("What aid was offered?"), passage("Two sentences here. And the second one.", "A title.")]
     assert (encode(torch_encoder, texts)[0] * encode(used, texts)[0]).sum(axis=1).min() >= AGREEMENT
+    assert torch_encoder.engine == "torch cpu fp16"
+
+
+def torch_engine(folder, used, single):
+    return Torch(lambda: export.load_reference(model.locate(str(folder))), "cpu", used.export.inputs, single)
+
+
+@pytest.mark.parametrize(("factor", "agreement"), [(3e6, 0.999), (1.0, 1.1)])
+def test_half_precision_is_given_up_where_it_is_not_good_enough(make_model, monkeypatch, factor: float, agreement: float):
+    """Numbers that are too great for it; and, for all that one can tell, vectors that differ."""
+    folder, _ = make_model("tiny-half", factor=factor)
+    used = encoder.load(str(folder))
+    assert isinstance(used, FastEncoder)
+    monkeypatch.setattr(engines, "_AGREEMENT", agreement)
+    torch_encoder = FastEncoder(used.export, lambda single: torch_engine(folder, used, single))
+    texts = [passage("What aid was offered?"), passage("Two sentences here. And the second one.", "A title.")]
+    got = encode(torch_encoder, texts)[0]
+    assert (got * encode(used, texts)[0]).sum(axis=1).min() >= AGREEMENT
+    assert torch_encoder.engine == "torch cpu"
 
 
 # ---- when something is not as it should be

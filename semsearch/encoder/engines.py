@@ -12,6 +12,7 @@ import importlib
 import os
 import queue
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,11 @@ __all__ = [
 ]
 
 Done = TypeVar("Done")
+
+_FEW = 4
+"""Texts that are encoded by two engines, to compare them."""
+_AGREEMENT = 0.999
+"""Cosine, at least, between the two vectors of each of their tokens."""
 
 
 class Batch(NamedTuple):
@@ -175,42 +181,80 @@ class OpenVino:
             finally:
                 requests.put(request)
 
-        with ThreadPoolExecutor(self._streams, "semsearch-encoder") as pool:
-            waiting: deque[Future[Done]] = deque()
-            try:
-                for batch in batches:
-                    waiting.append(pool.submit(compute, batch))
-                    if len(waiting) > 2 * self._streams:
-                        yield waiting.popleft().result()
-                while waiting:
+        return _by_threads(self._streams, compute, batches)
+
+
+def _by_threads(count: int, compute: Callable[[Batch], Done], batches: Iterable[Batch]) -> Iterator[Done]:
+    """``compute`` of each batch by so many threads, in order; few batches wait, and few are ready before they are asked for."""
+    with ThreadPoolExecutor(count, "semsearch-encoder") as pool:
+        waiting: deque[Future[Done]] = deque()
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(compute, batch))
+                if len(waiting) > 2 * count:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class Torch:
-    """The network in torch on an accelerator, half precision."""
+    """The network in torch on an accelerator, in half precision as long as that is good enough.
+
+    :param load: gives the model in single precision.
+    :param single: what half precision is compared with, on the first texts that are encoded.
+    """
 
     budget = 65_536
 
-    def __init__(self, model: SentenceTransformer, device: str, inputs: tuple[str, ...]) -> None:
-        self.name = f"torch {device}"
+    def __init__(
+        self, load: Callable[[], SentenceTransformer], device: str, inputs: tuple[str, ...], single: OnnxRuntime
+    ) -> None:
+        self._load = load
         self._device = device
         self._inputs = inputs
-        self._network = model[0].model.eval().to(device)
-        if device != "cpu":
-            self._network = self._network.half()
+        self._network = load()[0].model.eval().to(device).half()
+        self._half = True
+        self.name = f"torch {device} fp16"
+        self._single = single
+        self._compared = False
+        self._lock = threading.Lock()
 
     def map(self, batches: Iterable[Batch], finish: Callable[[Batch, NDArray[np.float32]], Done]) -> Iterator[Done]:
-        """See `BulkEngine.map`."""
+        """See `BulkEngine.map`; while the accelerator computes for one thread, the other finishes."""
+
+        def compute(batch: Batch) -> Done:
+            with self._lock:
+                vectors = self._run(batch)
+                # Not every model was trained for numbers up to 65,504 only: some give more now and then, and some always.
+                if self._half and not (np.isfinite(vectors).all() and self._agrees(batch, vectors)):
+                    self._half = False
+                    self.name = f"torch {self._device}"
+                    self._network = self._load()[0].model.eval().to(self._device)
+                    vectors = self._run(batch)
+            return finish(batch, vectors)
+
+        return _by_threads(2, compute, batches)
+
+    def _run(self, batch: Batch) -> NDArray[np.float32]:
         import torch
 
-        for batch in batches:
-            with torch.inference_mode():
-                inputs = {name: torch.from_numpy(array).to(self._device) for name, array in batch.inputs(self._inputs).items()}
-                vectors = self._network(**inputs)[0].float().cpu().numpy()
-            yield finish(batch, vectors)
+        with torch.inference_mode():
+            inputs = {name: torch.from_numpy(array).to(self._device) for name, array in batch.inputs(self._inputs).items()}
+            return np.asarray(self._network(**inputs)[0].float().cpu().numpy(), np.float32)
+
+    def _agrees(self, batch: Batch, vectors: NDArray[np.float32]) -> bool:
+        """Whether the token vectors of the batch's last few texts are those of single precision; looked at once."""
+        if self._compared:
+            return True
+        self._compared = True
+        few = Batch(batch.positions[-_FEW:], batch.ids[-_FEW:], batch.mask[-_FEW:])
+        tokens = few.mask > 0
+        expected, got = self._single.run(few)[tokens], vectors[-_FEW:][tokens]
+        norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(got, axis=1)
+        return bool(((expected * got).sum(axis=1) >= _AGREEMENT * norms).all())
 
 
 def accelerator() -> str | None:
@@ -233,7 +277,8 @@ def bulk_engine(export: Export, files: Callable[[], ModelFiles], single: OnnxRun
     """
     device = accelerator()
     if device:
-        return Torch(load_reference(files(), device), device, export.inputs)
+        found = files()
+        return Torch(lambda: load_reference(found, device), device, export.inputs, single)
     try:
         return OpenVino(export)
     except (ImportError, RuntimeError):  # not installed; no plugin for this processor
