@@ -215,7 +215,7 @@ class Torch:
         self._load = load
         self._device = device
         self._inputs = inputs
-        self._network = load()[0].model.eval().to(device).half()
+        self._network = self._loaded().half()
         self._half = True
         self.name = f"torch {device} fp16"
         self._single = single
@@ -232,11 +232,15 @@ class Torch:
                 if self._half and not (np.isfinite(vectors).all() and self._agrees(batch, vectors)):
                     self._half = False
                     self.name = f"torch {self._device}"
-                    self._network = self._load()[0].model.eval().to(self._device)
+                    # Anew, for the weights in hand are rounded.
+                    self._network = self._loaded()
                     vectors = self._run(batch)
             return finish(batch, vectors)
 
         return _by_threads(2, compute, batches)
+
+    def _loaded(self) -> Any:
+        return self._load()[0].model.eval().to(self._device)
 
     def _run(self, batch: Batch) -> NDArray[np.float32]:
         import torch
