@@ -46,7 +46,9 @@ layer modules                                  what for
 5     ``index``                                `Index`: build, refresh, search
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
-7     ``cli``                                  parse, call, print
+6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
+                                               uvicorn, mcp
+7     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
 ===== ======================================== =======================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question
@@ -79,20 +81,25 @@ if TYPE_CHECKING:
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
     from semsearch.records import (
+        ArticleInfo,
         BuildReport,
         CheckReport,
         Citation,
         Context,
         Damage,
+        Excerpt,
         Explanation,
+        Facets,
         Highlight,
         Hit,
         Place,
         Problem,
+        StoredPassage,
     )
     from semsearch.results import Results
 
 __all__ = [
+    "ArticleInfo",
     "BuildReport",
     "CheckReport",
     "Citation",
@@ -101,7 +108,9 @@ __all__ = [
     "Damage",
     "EngineError",
     "Evaluation",
+    "Excerpt",
     "Explanation",
+    "Facets",
     "Highlight",
     "Hit",
     "Index",
@@ -118,6 +127,7 @@ __all__ = [
     "Problem",
     "Results",
     "SemsearchError",
+    "StoredPassage",
     "__version__",
     "ask",
     "build",
@@ -132,7 +142,22 @@ _HOMES = {
     **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),
     **dict.fromkeys(("Index", "ask", "build", "open", "remove"), "semsearch.index"),
     **dict.fromkeys(
-        ("BuildReport", "CheckReport", "Citation", "Context", "Damage", "Explanation", "Highlight", "Hit", "Place", "Problem"),
+        (
+            "ArticleInfo",
+            "BuildReport",
+            "CheckReport",
+            "Citation",
+            "Context",
+            "Damage",
+            "Excerpt",
+            "Explanation",
+            "Facets",
+            "Highlight",
+            "Hit",
+            "Place",
+            "Problem",
+            "StoredPassage",
+        ),
         "semsearch.records",
     ),
     "check": "semsearch.checking",

@@ -21,6 +21,7 @@ from semsearch import fusion
 from semsearch.errors import IndexCorrupt
 from semsearch.ranking import Question, Ranking
 from semsearch.records import Explanation, Highlight, Hit, Mode, Origin, Place
+from semsearch.store import public_id
 
 if TYPE_CHECKING:
     from semsearch.lexical import Lexical
@@ -191,6 +192,8 @@ class Maker:
             scores={"dense": dense, "lexical": bm25},
             metadata=item.metadata,
             path=item.path,
+            passage_id=public_id(item.id, item.source, passage.text),
+            article_id=public_id(item.article, item.source),
             confidence=fusion.confidence(cosine, late, coverage),
             duplicates=tuple(copies),
             explanation=self._explanation(place) if self._explain else None,

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from semsearch.hits import Choice, Maker, reranked
 from semsearch.limits import one_multiplier, processors
 from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
-from semsearch.records import BuildReport, Citation, Context, Hit, Mode, Origin, Precision
+from semsearch.records import ArticleInfo, BuildReport, Citation, Context, Excerpt, Facets, Hit, Mode, Origin, Precision
 from semsearch.results import Results
 from semsearch.store import Allowed, Reader, network_of, recall_of
 
@@ -275,6 +276,52 @@ class Index:
             Results(query, mode, took, bool(hits) and hits[0].confidence >= ANSWERABLE, tuple(hits))
             for query, hits in zip(queries, answers, strict=True)
         ]
+
+    def article(self, article_id: str, *, first: int = 0, limit: int = 10_000) -> Excerpt:
+        """An article's passages, in the order of its text.
+
+        :param article_id: a hit's.
+        :param first: the place of the first passage wanted, counted from 0.
+        :param limit: how many, at most.
+        :raises InputError: if there is no such article: its file may have changed since.
+        """
+        return self._reader.article(article_id, max(0, first), max(0, limit))
+
+    def around(self, passage_id: str, before: int = 1, after: int = 1) -> Excerpt:
+        """A passage with its neighbours in the article.
+
+        :param passage_id: a hit's.
+        :param before: how many at most, like ``after``.
+        :raises InputError: if there is no such passage: its file may have changed since.
+        """
+        return self._reader.excerpt(passage_id, max(0, before), max(0, after))
+
+    def articles(self, *, where: Where = None, first: int = 0, limit: int = 100) -> list[ArticleInfo]:
+        """The articles of the index, by their sources.
+
+        :param where: only those that meet these conditions; see `filters.parse`.
+        :param first: the place of the first one wanted, counted from 0.
+        :param limit: how many, at most.
+        :raises InputError: if a condition has no sense.
+        """
+        reader, conditions = self._reader, filters.parse(where)
+        allowed = reader.allowed(conditions) if conditions else None
+        return reader.articles(max(0, first), max(0, limit), allowed=allowed)
+
+    def facets(self) -> Facets:
+        """What the articles can be told apart by: sources, dates, values of their metadata.
+
+        Reads the metadata of all articles, of the newest generation.
+        """
+        self._reader.ready()
+        # A reader of its own, so that nobody who searches waits for it.
+        with closing(Reader(self._reader.home)) as reader:
+            return reader.facets()
+
+    @property
+    def generation(self) -> int:
+        """Which committed state of the index this is; they are counted."""
+        return int(self._reader.meta["generation"])
 
     def status(self) -> dict[str, Any]:
         """Facts on the index, as ``status --json`` prints them."""

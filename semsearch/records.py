@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Protocol
 
 from semsearch.errors import InputError
@@ -18,6 +18,7 @@ from semsearch.errors import InputError
 __all__ = [
     "INDEX_DATABASE",
     "Article",
+    "ArticleInfo",
     "Block",
     "BlockKind",
     "BuildReport",
@@ -25,7 +26,9 @@ __all__ = [
     "Citation",
     "Context",
     "Damage",
+    "Excerpt",
     "Explanation",
+    "Facets",
     "Highlight",
     "Hit",
     "Mode",
@@ -35,6 +38,7 @@ __all__ = [
     "Problem",
     "Run",
     "Sentence",
+    "StoredPassage",
     "locate",
 ]
 
@@ -169,6 +173,88 @@ class Context(NamedTuple):
         return "\n\n".join(passage.text for passage in (*self.before, self.passage, *self.after))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage of an index under its public name; the other fields as those of `Hit`.
+
+    ``passage_id`` stays the passage's as long as its article stays as it is, and never becomes another's.
+    """
+
+    passage_id: str
+    text: str
+    heading: str
+    paragraph: int
+    line: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleInfo:
+    """What an index knows of an article beside its text; the fields as those of `Hit`.
+
+    ``article_id`` stays the article's until its file changes, and never becomes another's. ``n_passages`` counts its passages.
+    """
+
+    article_id: str
+    title: str
+    source: str
+    path: str
+    metadata: Mapping[str, Any] = field(hash=False)
+    n_passages: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary, without the path."""
+        return {
+            "article_id": self.article_id,
+            "title": self.title,
+            "source": self.source,
+            "metadata": dict(self.metadata),
+            "n_passages": self.n_passages,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Passages of an article that follow each other, in the order of the text; ``first`` is the first one's place, from 0."""
+
+    article: ArticleInfo
+    first: int
+    passages: tuple[StoredPassage, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+        return {**self.article.to_dict(), "first": self.first, "passages": [asdict(passage) for passage in self.passages]}
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What the articles of an index can be told apart by.
+
+    ``sources`` are files and the folders above them with the number of their articles; ``values`` has, for each key of the
+    metadata that has few enough of them, its values with the number of articles that have it. The most frequent come first.
+    ``dates`` are the earliest and the latest, as they are written; None where there is none.
+    """
+
+    n_articles: int
+    sources: tuple[tuple[str, int], ...]
+    values: Mapping[str, tuple[tuple[str, int], ...]] = field(hash=False)
+    dates: tuple[str, str] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+
+        def counted(values: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
+            return [{"value": value, "articles": count} for value, count in values]
+
+        return {
+            "articles": self.n_articles,
+            "sources": counted(self.sources),
+            "values": {key: counted(values) for key, values in self.values.items()},
+            "dates": None if self.dates is None else {"first": self.dates[0], "last": self.dates[1]},
+        }
+
+
 class Explanation(NamedTuple):
     """How a score came about.
 
@@ -242,6 +328,7 @@ class Hit:
     ``score`` is in 0..1, higher is better. ``scores`` has what each arm gave: ``dense`` in 0..1, ``lexical`` the BM25 score,
     which has no upper limit (None where an arm took no part). ``confidence`` is the probability that the passage answers.
     ``duplicates`` are other places of the same text, or nearly the same, that are no hits of their own.
+    ``passage_id`` and ``article_id`` are what `Index.around` and `Index.article` take.
     ``path`` is the absolute path of the file, for opening it; ``source`` the path as the user gave it.
     """
 
@@ -259,6 +346,8 @@ class Hit:
     scores: Mapping[str, float | None] = field(hash=False)
     metadata: Mapping[str, Any] = field(hash=False)
     path: str = ""
+    passage_id: str = ""
+    article_id: str = ""
     confidence: float = 0.0
     duplicates: tuple[Place, ...] = ()
     explanation: Explanation | None = None
@@ -307,6 +396,8 @@ class Hit:
             "heading": self.heading,
             "highlight": {"start": self.highlight.start, "end": self.highlight.end, "text": self.highlight.text},
             "scores": {arm: None if score is None else round(score, 6) for arm, score in self.scores.items()},
+            "passage_id": self.passage_id,
+            "article_id": self.article_id,
             "confidence": round(self.confidence, 4),
             "duplicates": [place._asdict() for place in self.duplicates],
             **explained,

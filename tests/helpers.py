@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -86,9 +88,9 @@ def contents(path: Path) -> list[tuple[Any, ...]]:
             rows = list(range(segment.first_row, segment.first_row + segment.n_rows))
             for item in reader.passages(rows, 100):
                 vector = segment.vectors(np.asarray([item.row])).tolist()
-                # Not its row nor its number, which tell of the index's history.
+                # Not the row and the numbers, which tell of the index's history.
                 kept = (segment.words(item.row).tobytes(), segment.sentences(item.row).tolist())
-                found.append((*item[2:], vector, *kept))
+                found.append((*item[3:], vector, *kept))
         assert len(found) == reader.counts()["passages"]
         return sorted(found, key=lambda item: (item[1], item[0].start))
 
@@ -144,3 +146,27 @@ class Everything:
         total = self.cosine + 1.2 * self.late + 0.45 * self.lexical + 0.6 * self.feedback
         self.hybrid = np.clip(total / 3.25, 0, 1)
         self.dense = np.clip((self.cosine + 1.2 * self.late) / 2.2, 0, 1)
+
+
+class Served:
+    """An index served from a thread of this process, until it is stopped."""
+
+    def __init__(self, index: semsearch.Index, **options: Any) -> None:
+        import uvicorn
+
+        from semsearch.web.app import create_app
+        from semsearch.web.server import address, configured, listening
+
+        self._listener = listening("127.0.0.1", 0)
+        self.url = address(self._listener)
+        self._server = uvicorn.Server(configured(create_app(index, **options)))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]})
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()

@@ -28,6 +28,8 @@ def hit(rank: int = 1, **changes) -> Hit:
         "scores": {"dense": 0.75 / rank, "lexical": None},
         "metadata": {"date": "2020-01-02"},
         "path": "/home/me/notes/a.md",
+        "passage_id": "7-0123456789",
+        "article_id": "2-9876543210",
     }
     return Hit(**{**values, **changes})
 
@@ -79,6 +81,8 @@ def test_to_dicts_has_the_keys_of_the_contract():
             "heading": "Help › Russia",
             "highlight": {"start": 10, "end": 26, "text": "Russia sent aid."},
             "scores": {"dense": 0.75, "lexical": None},
+            "passage_id": "7-0123456789",
+            "article_id": "2-9876543210",
             "confidence": 0.0,
             "duplicates": [],
             "metadata": {"date": "2020-01-02"},

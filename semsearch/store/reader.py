@@ -7,13 +7,14 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.records import Context, Passage
+from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage
 from semsearch.store import filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
@@ -35,6 +36,10 @@ from semsearch.store.tables import passage as passage_of
 from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import apsw
+
     from semsearch.filters import Filter
     from semsearch.lexical import Lexical
     from semsearch.protocols import Matrix
@@ -51,7 +56,7 @@ WITH chosen AS (
     WHERE e.row IN (SELECT value FROM json_each(?)) {narrowed}
 )
 SELECT
-    c.row, p.id, f.source, a.record, f.path, a.title, a.metadata,
+    c.row, p.id, a.id, f.source, a.record, f.path, a.title, a.metadata,
     p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences
 FROM chosen c JOIN passages p ON p.id = c.id JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
 WHERE c.nth <= ? ORDER BY f.source, f.path, p.id
@@ -62,10 +67,14 @@ _FILTERS = 8
 
 
 class PassageRow(NamedTuple):
-    """A passage as stored, with what a hit shows of its article. ``row`` is that of its vector, ``id`` its own."""
+    """A passage as stored, with what a hit shows of its article.
+
+    ``row`` is that of its vector, ``id`` its own, ``article`` its article's.
+    """
 
     row: int
     id: int
+    article: int
     passage: Passage
     source: str
     path: str
@@ -259,6 +268,51 @@ class Reader:
             later = [passage_of(*row) for row in execute(right, (*place, after))]
             return Context(tuple(reversed(earlier)), passage_of(*found[1:]), tuple(later))
 
+    def article(self, article_id: str, first: int, limit: int) -> Excerpt:
+        """Passages of an article, from a place on, counted from 0.
+
+        :raises InputError: if there is no such article.
+        """
+        with self._browsing() as (browsing, database):
+            return self._located(browsing.article(database, article_id, first, limit))
+
+    def excerpt(self, passage_id: str, before: int, after: int) -> Excerpt:
+        """A passage with its neighbours.
+
+        :raises InputError: if there is no such passage.
+        """
+        with self._browsing() as (browsing, database):
+            return self._located(browsing.around(database, passage_id, before, after))
+
+    def articles(self, first: int, limit: int, *, allowed: Allowed | None = None) -> list[ArticleInfo]:
+        """Articles by their sources, from a place on, counted from 0; of those that a filter leaves."""
+        with self._browsing() as (browsing, database):
+            found = browsing.articles(database, first, limit, None if allowed is None else allowed.articles)
+            return [replace(info, path=self._real(info.path)) for info in found]
+
+    def facets(self) -> Facets:
+        """What its articles can be told apart by; reads the metadata of all."""
+        with self._browsing() as (browsing, database):
+            found: Facets = browsing.facets(database)
+            return found
+
+    @contextmanager
+    def _browsing(self) -> Iterator[tuple[ModuleType, apsw.Connection]]:
+        # Not at the top: a search does without.
+        from semsearch.store import browsing
+
+        self.check_process()
+        with self._reading():
+            try:
+                yield browsing, self._database
+            except InputError:
+                raise
+            except (ValueError, TypeError) as error:
+                raise damaged(self.folder, "an article cannot be read") from error
+
+    def _located(self, found: Excerpt) -> Excerpt:
+        return replace(found, article=replace(found.article, path=self._real(found.article.path)))
+
     def files(self) -> list[FileRow]:
         """All files that were indexed, by source; their paths are absolute."""
         self.check_process()
@@ -315,6 +369,8 @@ class Reader:
         return os.path.normpath(os.path.join(self.home.parent, path))
 
     def _passage_row(
-        self, row: int, number: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any
+        self, row: int, number: int, article: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any
     ) -> PassageRow:
-        return PassageRow(row, number, passage_of(*passage), source + record, self._real(path), title, metadata_of(metadata))
+        return PassageRow(
+            row, number, article, passage_of(*passage), source + record, self._real(path), title, metadata_of(metadata)
+        )

@@ -32,6 +32,7 @@ __all__ = [
     "metadata_of",
     "network_of",
     "passage",
+    "public_id",
     "recall_of",
     "sentence_bytes",
     "sentence_spans",
@@ -76,6 +77,15 @@ def embedding_hash(text: PassageText) -> bytes:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.digest()
+
+
+def public_id(number: int, *said: str) -> str:
+    """The name by which the outside knows a row: its number, and a digest of what is in it.
+
+    Numbers are given anew when an index is made anew: the digest sees to it that a name never means something else.
+    """
+    digest = hashlib.blake2b("\0".join(said).encode("utf-8", "surrogatepass"), digest_size=5)
+    return f"{number}-{digest.hexdigest()}"
 
 
 class Spans(NamedTuple):
