@@ -109,7 +109,11 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache for the tests that run the bundled model, so that it is exported once; nothing of the user's is touched."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    folder /= "model-cache"
+    folder.mkdir(exist_ok=True)
     before = os.environ.get("SEMSEARCH_CACHE")
     os.environ["SEMSEARCH_CACHE"] = str(folder)
     yield folder

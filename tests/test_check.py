@@ -223,7 +223,8 @@ def test_any_flipped_byte_is_told_refused_and_mended(tmp_path_factory, data):
         build(top / "notes", home, fresh=True)
         assert check(home).ok
         assert answers(home) == right
-    shutil.rmtree(top)
+    # A thread of tantivy may still make a file of its own there.
+    shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.mark.parametrize("how", ["cut", "emptied", "removed", "grown", "swapped"])

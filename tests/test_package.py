@@ -22,7 +22,7 @@ LAYERS = [
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
     {"checking", "index"},
-    {"evaluation"},
+    {"evaluation", "web"},
     {"cli"},
 ]
 DOORS = {
@@ -52,6 +52,11 @@ DOORS = {
     "markupsafe": "evaluation",
     "matplotlib": "evaluation",
     "click": "cli",
+    "prompt_toolkit": "cli",
+    "fastapi": "web",
+    "starlette": "web",
+    "uvicorn": "web",
+    "pydantic": "web",
 }
 HEAVY = {
     "tantivy",
@@ -69,6 +74,11 @@ HEAVY = {
     "jinja2",
     "matplotlib",
     "rich",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "mcp",
+    "prompt_toolkit",
 }
 
 

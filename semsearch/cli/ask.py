@@ -5,29 +5,25 @@ Deliberately not here: how passages are found (`index`), how they look (`render`
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 import click
 
-from semsearch.cli.output import build, index_option, json_option, note, print_results
-from semsearch.errors import IndexMissing
+from semsearch.cli.output import index_option, json_option, note, open_or_build, print_results
 from semsearch.records import Mode
 
 if TYPE_CHECKING:
-    from semsearch.index import Index
     from semsearch.results import Results
 
 __all__ = ["ask"]
 
-DEFAULT_SOURCE = "seeds"
 _MODES = get_args(Mode)
 
 
 @click.command()
-@click.argument("question")
+@click.argument("question", required=False)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @index_option
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 10_000), help="How many passages.")
@@ -51,7 +47,7 @@ _MODES = get_args(Mode)
 @click.option("--rerank-seconds", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="What it may take.")
 @json_option
 def ask(
-    question: str,
+    question: str | None,
     sources: Sequence[str],
     path: str,
     k: int,
@@ -64,7 +60,7 @@ def ask(
     rerank_seconds: float,
     as_json: bool,
 ) -> None:
-    """Answer a question with the passages that fit it best.
+    """Answer a question with the passages that fit it best. Without a question, on a terminal: one after the other.
 
     With SOURCE, the index is made or refreshed from it first. Without one, and without an index, ./seeds is indexed. Words in
     quotation marks must stand in the passage, its headings or its title in this order, one behind the other, whatever their
@@ -73,10 +69,15 @@ def ask(
     from semsearch import filters
     from semsearch.arguments import check_query
 
+    if question is None:
+        if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.UsageError("Missing argument 'QUESTION'")
+        _prompt(path, k, mode, where)
+        return
     # What is wrong with a question is told before anything is indexed.
     check_query(question)
     conditions = filters.parse(where)
-    with _open_or_build(sources, path) as opened:
+    with open_or_build(sources, path) as opened:
         results = opened.search(
             question,
             k,
@@ -98,21 +99,16 @@ def ask(
         sys.exit(1)
 
 
+def _prompt(path: str, k: int, mode: Mode, where: Sequence[str]) -> None:
+    from semsearch import filters
+    from semsearch.cli.prompt import Prompt
+
+    filters.parse(where)
+    with open_or_build((), path) as opened:
+        Prompt(opened, k=k, mode=mode, where=where).run()
+
+
 def _advice(results: Results, *, filtered: bool) -> str:
     if results:
         return "; the nearest passages:"
     return ": check whether --where leaves an article; keys and values are told apart by case" if filtered else ""
-
-
-def _open_or_build(sources: Sequence[str], path: str) -> Index:
-    from semsearch.index import Index
-
-    if sources:
-        return build(sources, path)
-    try:
-        return Index.open(path)
-    except IndexMissing:
-        if not os.path.isdir(DEFAULT_SOURCE):
-            raise
-    note(f"no index in {path}: indexing {DEFAULT_SOURCE} first")
-    return build([DEFAULT_SOURCE], path)

@@ -6,12 +6,15 @@ Deliberately not here: the commands.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from semsearch.errors import IndexMissing
 
 if TYPE_CHECKING:
     from semsearch.index import Index
@@ -25,6 +28,7 @@ __all__ = [
     "json_option",
     "model_option",
     "note",
+    "open_or_build",
     "print_json",
     "print_results",
     "progress_bar",
@@ -33,6 +37,7 @@ __all__ = [
 ]
 
 DEFAULT_INDEX = "index"
+DEFAULT_SOURCE = "seeds"
 _SHOWN_PROBLEMS = 20
 
 index_option = click.option("--index", "path", default=DEFAULT_INDEX, show_default=True, metavar="DIR", help="Index directory.")
@@ -86,6 +91,24 @@ def build(sources: Sequence[str], path: str, **options: Any) -> Index:
     if built.report is not None:
         tell(built.report)
     return built
+
+
+def open_or_build(sources: Sequence[str], path: str) -> Index:
+    """The index in a folder, made or refreshed from the sources if there are any; out of ./seeds where there is no index yet.
+
+    :raises IndexMissing: if there is neither.
+    """
+    from semsearch.index import Index
+
+    if sources:
+        return build(sources, path)
+    try:
+        return Index.open(path)
+    except IndexMissing:
+        if not os.path.isdir(DEFAULT_SOURCE):
+            raise
+    note(f"no index in {path}: indexing {DEFAULT_SOURCE} first")
+    return build([DEFAULT_SOURCE], path)
 
 
 def print_json(value: Any) -> None:
