@@ -217,8 +217,7 @@ function empty() {
   $("hits").replaceChildren();
   $("more").hidden = true;
   $("said").textContent = "";
-  const about = facets ? `${count(facets.articles, "article")} to ask.` : "";
-  tell("Ask in your own words", [about, "What comes back are the passages that answer, each with its place. Words in “quotation marks” must stand there."]);
+  tell("Ask in your own words", ["The passages that answer come back, the best first, each with its place. Words in “quotation marks” must stand in them."]);
 }
 
 function tell(heading, lines, { bad = false, more = [] } = {}) {
@@ -304,7 +303,7 @@ function passage(hit) {
       make("button", { type: "button", onclick: (event) => around(hit, before, after, event.currentTarget) }, "More context"),
       make("button", { type: "button", "aria-expanded": "false", "aria-controls": why.id, onclick: (event) => explain(hit, why, event.currentTarget) }, "Why this one"),
       make("span", { class: "sure", title: "How likely this answers the question" },
-        make("meter", { min: 0, max: 1, low: 0.1, value: hit.confidence.toFixed(2), "aria-label": "Likely to answer" }), `${percent} %`)),
+        make("meter", { min: 0, max: 1, low: 0.1, value: hit.confidence.toFixed(2), "aria-label": "Likely to answer" }), `${percent} %`, make("span", { class: "wide" }, "likely"))),
     why);
   return item;
 }
