@@ -41,7 +41,7 @@ __all__ = ["Condition", "Filter", "Operator", "Where", "parse"]
 
 Operator = Literal["=", "!=", ">=", "<=", ">", "<"]
 
-_SHELL = re.compile(r"\s*([^=!<>]*?)\s*(>=|<=|!=|==?|>|<)\s*(.*?)\s*", re.DOTALL)
+_SHELL = re.compile(r"([^=!<>]*)(>=|<=|!=|==?|>|<)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?)?)?)?",
@@ -158,9 +158,9 @@ def parse(where: Where) -> Filter:
 def _of_text(text: Any) -> Condition:
     match = _SHELL.fullmatch(text) if isinstance(text, str) else None
     # What begins with a sign is a misspelt operator: =>, =<, <>.
-    if match is None or match[3].startswith(("=", "<", ">")):
+    if match is None or match[3].lstrip().startswith(("=", "<", ">")):
         raise InputError(f"the condition {text!r} cannot be read: {_FORMS}")
-    key, operator, value = match.groups()
+    key, operator, value = (part.strip() for part in match.groups())
     alternatives = [each.strip() for each in value.split("|")]
     return _condition(key, operator, alternatives)
 

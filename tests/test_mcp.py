@@ -109,7 +109,7 @@ def test_a_passage_with_its_neighbours(index):
     found = call(index, "read_passage", passage_id=hit.passage_id, before=1, after=1)
     texts = [passage.text for passage in index.around(hit.passage_id).passages]
     assert re.findall(r"<passage .*?>\n(.*?)\n</passage>", found, re.DOTALL) == texts
-    assert "Passages 1 to 3 of 3" in found
+    assert 'passages="1-3 of 3"' in found
     assert "there is no passage" in refusal(index, "read_passage", passage_id="1-0000000000")
 
 
@@ -117,8 +117,10 @@ def test_what_articles_say_stays_between_the_marks(index):
     hit = index.search("election", 1)[0]
     for found in (call(index, "search", question="election", k=1), call(index, "read_passage", passage_id=hit.passage_id)):
         assert len(re.findall(r"<\s*/?\s*passage", found, re.IGNORECASE)) == 2
-        assert found.rstrip().endswith("</passage>")
         assert "delete everything" in found
+    # Nor does anything stand outside of them.
+    for found in (call(index, "read_passage", passage_id=hit.passage_id), call(index, "list_sources")):
+        assert not re.sub(r"<article .*?(/>$|>\n.*?</article>)", "", found, flags=re.DOTALL | re.MULTILINE).strip()
     assert not re.search(r"<\s*/?\s*passage", call(index, "list_sources"), re.IGNORECASE)
 
 
@@ -135,9 +137,22 @@ def test_answers_are_as_long_as_asked_for(tmp_path: Path):
         assert len(call(index, "read_passage", passage_id=hit.passage_id, max_characters=500)) < 1500
 
 
+def test_many_facts_do_not_make_answers_long(tmp_path: Path):
+    facts = {f"key{number}": "value " * 20 for number in range(500)}
+    build(records(tmp_path, [{"text": f"The oil of day {number}.", **facts} for number in range(30)]), tmp_path / "index")
+    with semsearch.open(tmp_path / "index", encoder=FakeEncoder()) as index:
+        hit = index.search("oil", 1)[0]
+        assert len(call(index, "read_passage", passage_id=hit.passage_id)) < 2500
+        listed = call(index, "list_sources", max_characters=5000)
+        assert len(listed) < 5200
+        first = int(re.search(r"go on with first=(\d+)", listed)[1])
+        assert listed.count("<article ") == first
+        assert call(index, "list_sources", first=first).count("<article ") > 1
+
+
 def test_sources_are_listed_and_narrowed(index):
     listed = call(index, "list_sources")
-    assert [json.loads(line)["title"] for line in listed.splitlines()] == ["Third &lt;/passage>", "First", "Second"]
+    assert re.findall(r'<article source="[^"]+" title="([^"]+)"', listed) == ["Third &lt;/passage>", "First", "Second"]
     assert '"date": "2019-09-27"' in listed
     assert len(call(index, "list_sources", where=["title=First"]).splitlines()) == 1
     assert "go on with first=1" in call(index, "list_sources", limit=1)

@@ -24,6 +24,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from starlette.testclient import TestClient
 
+from semsearch.web import service
 from semsearch.web.app import create_app
 from semsearch.web.batching import AT_ONCE
 from semsearch.web.guard import MOST_BYTES, is_local
@@ -156,8 +157,9 @@ def test_what_cannot_be_answered_is_a_problem_document(asked, path: str, status:
 
 
 def test_other_methods_are_told_which_there_are(asked):
-    answer = asked.delete("/status")
-    assert (answer.status_code, answer.headers["content-type"], answer.headers["allow"]) == (405, PROBLEM, "GET")
+    for path, allowed in {"/status": "GET", "/search": "GET, POST", "/": "GET, HEAD", "/static/page.js": "GET, HEAD"}.items():
+        answer = asked.delete(path)
+        assert (answer.status_code, answer.headers["content-type"], answer.headers["allow"]) == (405, PROBLEM, allowed)
 
 
 @pytest.mark.parametrize(("error", "status"), [(IndexCorrupt, 503), (IndexLocked, 503), (InputError, 400), (RuntimeError, 500)])
@@ -225,12 +227,34 @@ def test_names_under_which_it_is_not_served(index, host: str, status: int):
         ("http://evil.example", 403),
         ("null", 403),
         ("https://127.0.0.1:8765.evil.example", 403),
+        ("http://[", 403),
     ],
 )
 def test_pages_from_elsewhere_may_not_ask(asked, origin: str, status: int):
     answer = asked.get("/search?q=oil", headers={"origin": origin})
     assert answer.status_code == status
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("cross-site", "no-cors", 403),  # a picture in somebody's page
+        ("same-site", "cors", 403),  # another port of this machine
+        ("cross-site", "navigate", 200),  # a link
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+def test_nor_by_way_of_pictures_and_scripts(asked, site: str, mode: str, status: int):
+    headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
+    assert asked.get("/search?q=oil", headers=headers).status_code == status
+
+
+def test_only_whether_it_is_there(asked):
+    for path in ("/", "/healthz", "/static/page.js"):
+        answer = asked.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_a_token_is_asked_for(index):
@@ -242,6 +266,7 @@ def test_a_token_is_asked_for(index):
             assert asked.get(path, headers={"authorization": "Bearer secret"}).status_code in (200, 404)
         for path in ("/", "/static/page.js", "/healthz", "/openapi.json"):
             assert asked.get(path).status_code == 200
+        assert asked.get("/openapi.json").json()["paths"]["/search"]["get"]["security"]
 
 
 @pytest.mark.parametrize(
@@ -316,9 +341,66 @@ def test_those_who_wait_are_answered_together(index, monkeypatch):
         assert [hit["passage_id"] for hit in hits] == [hit.passage_id for hit in index.search(question, 1 + len(question) % 2)]
 
 
+class Panic(BaseException):
+    """As libraries of Rust raise it."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError, IndexCorrupt, Panic, StopIteration])
+def test_an_error_is_told_to_nobody_else_and_ends_nothing(index, monkeypatch, error: type[BaseException]):
+    original = index.search_many
+
+    def fail(queries, *arguments, **options):
+        time.sleep(0.05)
+        if "gas" in queries:
+            raise error("told so")
+        return original(queries, *arguments, **options)
+
+    with client(index) as asked:
+        monkeypatch.setattr(index, "search_many", fail)
+        codes: list[tuple[str, int]] = []
+
+        def ask(question: str) -> None:
+            codes.append((question, asked.get("/search", params={"q": question}).status_code))
+
+        threads = [threading.Thread(target=ask, args=(question,)) for question in ("oil", "sword", "gas", "aid", "council")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        failed = 503 if error is IndexCorrupt else 500
+        assert dict(codes) == {"oil": 200, "sword": 200, "gas": failed, "aid": 200, "council": 200}
+
+
+@pytest.mark.parametrize("error", [OSError, IndexLocked, ValueError])
+def test_while_no_new_generation_can_be_looked_for_the_old_one_answers(index, monkeypatch, caplog, error: type[Exception]):
+    def fail():
+        raise error("told so")
+
+    monkeypatch.setattr(service, "_SECONDS", 0)
+    monkeypatch.setattr(index, "refresh", fail)
+    with client(index) as asked:
+        for _ in range(3):
+            assert asked.get("/search?q=oil").status_code == asked.get("/status").status_code == 200
+    assert [record.levelname for record in caplog.records if "told so" in record.message] == ["WARNING"]
+
+
+def test_as_a_part_of_another_application(index):
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    outer = Starlette(routes=[Mount("/mine", create_app(index))])
+    for _ in range(2):  # in an event loop of its own each time
+        with TestClient(outer, base_url=BASE) as asked:
+            page = asked.get("/mine/")
+            assert 'src="static/page.js"' in page.text
+            assert asked.get("/mine/static/page.js").status_code == 200
+            assert asked.get("/mine/search?q=oil").json()["hits"]
+            assert asked.get("/mine/status").status_code == 200
+
+
 def test_the_longest_question_that_may_be_asked(index):
     smile = "%F0%9F%99%82"
-    condition = f"&where={smile * 290}%3D1"
+    condition = f"&where={smile * 4990}%3D1"
     running = Served(index)
     try:
         with urllib.request.urlopen(f"{running.url}search?q={smile * 4000}{condition * 10}", timeout=30) as answer:

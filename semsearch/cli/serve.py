@@ -97,7 +97,7 @@ def mcp(
     or refreshed from it first.
     """
     _need("mcp", "mcp")
-    from semsearch.web.mcp import create_server
+    from semsearch.web.mcp import create_http_app, create_server
 
     if not http:
         if as_json:
@@ -105,20 +105,13 @@ def mcp(
         with open_or_build(sources, path) as index:
             create_server(index).run("stdio")
         return
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    from semsearch.web.guard import Guard
     from semsearch.web.server import address, listening
     from semsearch.web.server import serve as run
 
     _check(host, token)
     with listening(host, port) as listener, open_or_build(sources, path) as index:
-        # The guard looks at hosts.
-        app = create_server(index).streamable_http_app(
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False)
-        )
         url = f"{address(listener)}mcp"
-        run(Guard(app, token=token, hosts=hosts), listener, ready=lambda: _tell_ready(index, url, as_json=as_json))
+        run(create_http_app(index, token=token, hosts=hosts), listener, ready=lambda: _tell_ready(index, url, as_json=as_json))
 
 
 def _tell_ready(index: Index, url: str, *, as_json: bool) -> None:

@@ -160,14 +160,22 @@ def connect_watched(folder: Path) -> tuple[apsw.Connection, Unlocked | None]:
         mode = "rw" if os.access(folder, os.W_OK) and os.access(path, os.W_OK) else "ro"
         return _pinned(path, f"mode={mode}"), None
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError) as error:
-        log = folder / f"{DATABASE}-wal"
-        if os.access(folder, os.W_OK) or (log.exists() and log.stat().st_size):
+        if os.access(folder, os.W_OK) or _may_have_pages(folder / f"{DATABASE}-wal"):
             raise
         if isinstance(error, apsw.IOError) and error.extendedresult in _CHECKSUM_ERRORS:
             raise
         # A folder that cannot be written has no place for the files that readers and writers share.
         watched = Unlocked(path)
         return _pinned(path, "immutable=1"), watched
+
+
+def _may_have_pages(log: Path) -> bool:
+    try:
+        return log.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def is_there(folder: Path) -> bool:

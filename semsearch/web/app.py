@@ -13,10 +13,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from anyio import to_thread
-from fastapi import FastAPI, Query
+from fastapi import Depends, FastAPI, Query
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -32,7 +32,7 @@ from semsearch.render import safe_json
 from semsearch.web import schemas
 from semsearch.web.batching import Busy, asked
 from semsearch.web.guard import Guard
-from semsearch.web.problems import MEDIA_TYPE, problem, status_of
+from semsearch.web.problems import MEDIA_TYPE, problem, status_of, told_as_problem
 from semsearch.web.schemas import Limit, Question, Where
 from semsearch.web.service import WAITING, Service
 
@@ -63,9 +63,8 @@ def create_app(index: Index, *, token: str | None = None, hosts: Iterable[str] =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(service.warm)
-        async with service.running():
-            yield
+        await service.call(service.warm)
+        yield
 
     app = FastAPI(
         title="semsearch",
@@ -76,6 +75,8 @@ def create_app(index: Index, *, token: str | None = None, hosts: Iterable[str] =
         redoc_url=None,
         middleware=[Middleware(Guard, token=token, hosts=tuple(hosts))],
         responses={status: _described(text) for status, text in _ALWAYS.items() if token or status != 401},
+        # For the document alone: the guard looks at it.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if token else [],
     )
     _tell_problems(app)
     _add_searches(app, service)
@@ -128,11 +129,10 @@ def _tell_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # Of all that is asked at this path; the router tells those of the first.
-            headers["Allow"] = ", ".join(sorted(_methods(app, request)))
-        return problem(error.status_code, str(error.detail), headers)
+            error.headers = {"Allow": ", ".join(sorted(_methods(app, request)))}
+        return await told_as_problem(request, error)
 
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
@@ -142,7 +142,7 @@ def _tell_problems(app: FastAPI) -> None:
 def _methods(app: FastAPI, request: Request) -> set[str]:
     """What may be done with what a request names."""
     matching = [route for route in app.routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
-    return {method for route in matching for method in route.methods or ()}
+    return {method for route in matching for method in route.methods or ()} or {"GET", "HEAD"}  # of a file
 
 
 def _add_searches(app: FastAPI, service: Service) -> None:
@@ -234,9 +234,11 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         """The service is there."""
         return _json('{"status": "ok"}')
 
+    app.add_api_route("/healthz", healthz, methods=["HEAD"], include_in_schema=False)
+
 
 def _add_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> Response:
         return FileResponse(_PAGE / "index.html", media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
 

@@ -9,24 +9,26 @@ Deliberately not here: HTTP.
 
 from __future__ import annotations
 
-from asyncio import Event, Future, get_running_loop
+from asyncio import Future, Task, create_task, get_running_loop
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from anyio import to_thread
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from semsearch import filters
 from semsearch.arguments import check_query
 from semsearch.records import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from semsearch.filters import Filter
     from semsearch.index import Index
 
-__all__ = ["AT_ONCE", "Asked", "Batcher", "Busy", "asked"]
+__all__ = ["AT_ONCE", "Asked", "Batcher", "Busy", "asked", "sound"]
+
+Given = ParamSpec("Given")
+Done = TypeVar("Done")
 
 AT_ONCE = 16
 """Questions that are answered together."""
@@ -34,6 +36,22 @@ AT_ONCE = 16
 
 class Busy(Exception):
     """As many are waiting as may."""
+
+
+def sound(function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
+    """What a function gives; what it raises comes as an exception that can be handed from thread to thread.
+
+    Neither can be a `StopIteration`, which no future takes, nor what is no `Exception`, such as a panic in a library of Rust,
+    which would end more than an answer: somebody would wait for ever.
+    """
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:
+        raise RuntimeError(repr(error)) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(repr(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +73,20 @@ class _Waiting:
 
 
 class Batcher:
-    """Answers the questions that wait, some at a time, as long as `run` runs.
+    """Answers the questions that wait, some at a time.
 
     :param waiting: questions that may wait, beside those that are being answered; more are refused.
+    :param before: called in the thread before each batch.
     """
 
-    def __init__(self, index: Index, waiting: int) -> None:
+    def __init__(self, index: Index, waiting: int, before: Callable[[], None]) -> None:
         self._index = index
         self._most = AT_ONCE + waiting
+        self._before = before
+        self._thread = ThreadPoolExecutor(1, "semsearch-questions")
         self._queue: deque[_Waiting] = deque()
         self._inside = 0
-        self._come: Event | None = None
+        self._working: Task[None] | None = None
 
     async def search(self, question: str, how: Asked) -> str:
         """The JSON of the answer to one question.
@@ -80,24 +101,19 @@ class Batcher:
         self._inside += 1
         try:
             self._queue.append(waiting)
-            self._event().set()
+            if self._working is None:
+                self._working = create_task(self._work())
             return await waiting.answer
         finally:
             self._inside -= 1
 
-    async def run(self) -> None:
-        """Answer what comes, for ever."""
-        while True:
-            await self._event().wait()
-            self._event().clear()
-            while self._queue:
-                await self._answer(self._next())
-
-    def _event(self) -> Event:
-        if self._come is None:
-            # It belongs to an event loop, so it is made in one.
-            self._come = Event()
-        return self._come
+    async def _work(self) -> None:
+        """Answer what waits, until nothing does."""
+        try:
+            while batch := self._next():
+                await self._answer(batch)
+        finally:
+            self._working = None
 
     def _next(self) -> list[_Waiting]:
         """The one who has waited longest, and others who ask the same way."""
@@ -112,21 +128,23 @@ class Batcher:
         return chosen
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        if not batch:
-            return
+        questions = [waiting.question for waiting in batch]
         try:
-            answers = await to_thread.run_sync(self._answers, [waiting.question for waiting in batch], batch[0].asked)
+            answers = await get_running_loop().run_in_executor(self._thread, sound, self._answers, questions, batch[0].asked)
         except Exception as error:
-            # Whatever it is, each of them is told.
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+            if len(batch) > 1:
+                # One of them may be to blame; the others shall not be told of it.
+                for waiting in batch:
+                    await self._answer([waiting])
+            elif not batch[0].answer.done():
+                batch[0].answer.set_exception(error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
 
     def _answers(self, questions: Sequence[str], how: Asked) -> list[str]:
+        self._before()
         found = self._index.search_many(
             questions, how.k, mode=how.mode, where=how.where, per_article=how.per_article, explain=how.explain
         )

@@ -2,7 +2,8 @@
 
 - ``Host``: an address of digits, ``localhost``, or a name that was allowed. A page of somebody else's whose name was made to
   point here (DNS rebinding) comes with its own name.
-- ``Origin``: if a browser sends one, that of the page which is served here.
+- ``Origin``: if a browser sends one, that of the page which is served here. A page from elsewhere that has a picture or a script
+  of here asks without one: ``Sec-Fetch-Site`` tells of it.
 - The token, if there is one, as ``Authorization: Bearer``, for everything but the page itself, which has no article in it.
 - Bodies up to a size.
 
@@ -90,7 +91,8 @@ class Guard:
         if not self._known(host):
             return 421, f"not served under this name: start semsearch serve with --allow-host {_name(host) or 'NAME'}"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        embedded = headers.get("sec-fetch-mode") != "navigate" and headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if embedded or (origin is not None and _place(origin) != host.lower()):
             return 403, "pages from elsewhere may not ask"
         size = headers.get("content-length", "0")
         if size.isdecimal() and int(size) > MOST_BYTES:
@@ -116,6 +118,14 @@ def _name(host: str) -> str:
     """The name in a ``Host`` header, without the port; empty if it is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _place(origin: str) -> str:
+    """Host and port of an ``Origin``; empty if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

@@ -9,6 +9,7 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from semsearch.errors import (
@@ -25,7 +26,9 @@ from semsearch.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MEDIA_TYPE", "problem", "status_of"]
+    from starlette.requests import Request
+
+__all__ = ["MEDIA_TYPE", "problem", "status_of", "told_as_problem"]
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[type[SemsearchError], int] = {
@@ -42,6 +45,12 @@ _STATUS: dict[type[SemsearchError], int] = {
 def status_of(error: SemsearchError) -> int:
     """The status that tells of an error: 400 for what the asker can mend, 503 for what the one who serves can."""
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+
+
+async def told_as_problem(_: Request, error: Exception) -> Response:
+    """Starlette's handler of an `HTTPException`."""
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail), error.headers)
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -30,12 +30,13 @@ __all__ = [
 
 MOST_QUERIES = 64
 _LONGEST = 4000
+_LONGEST_CONDITION = 5000
 _MOST_HITS = 200
 
 Question = Annotated[str, Field(min_length=1, max_length=_LONGEST, description="A question in plain words.")]
 Limit = Annotated[int, Field(ge=1, le=_MOST_HITS, description="How many passages, at most.")]
 Where = Annotated[
-    list[Annotated[str, Field(max_length=300)]],
+    list[Annotated[str, Field(max_length=_LONGEST_CONDITION)]],
     Field(max_length=10, description="Conditions on articles, such as date>=2019, tags=oil|gas, source=notes; all must hold."),
 ]
 

@@ -24,8 +24,8 @@ __all__ = ["address", "configured", "listening", "serve"]
 _GRACE = 10
 """Seconds that requests under way have when it is told to stop."""
 _CONNECTIONS = 1024
-_LONGEST = 131_072
-"""Bytes of an address and the headers: a question of 4,000 characters and ten conditions, each of twelve bytes a character."""
+_LONGEST = 700_000
+"""Bytes of an address and the headers: a question of 4,000 characters and ten conditions of 5,000, twelve bytes a character."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -36,8 +36,9 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise InputError(f"cannot listen on {host} port {port} ({error.strerror}): give another --host or --port") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot listen on {host} port {port} ({reason}): give another --host or --port") from error
 
 
 def address(listener: socket.socket) -> str:

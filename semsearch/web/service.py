@@ -1,5 +1,7 @@
 """An index that many ask at the same time: so many threads at work, so many waiting, always the newest generation.
 
+Nothing runs while nobody asks: whoever asks first after a second looks for a new generation.
+
 Deliberately not here: HTTP, how questions are answered together (`batching`).
 """
 
@@ -7,19 +9,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from asyncio import get_running_loop
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
-
-import anyio
-from anyio import to_thread
 
 from semsearch.errors import SemsearchError
 from semsearch.index import Index
 from semsearch.limits import processors
 from semsearch.records import Facets
-from semsearch.web.batching import Batcher, Busy
+from semsearch.web.batching import Batcher, Busy, sound
 
 __all__ = ["WAITING", "Service"]
 
@@ -31,7 +32,7 @@ Done = TypeVar("Done")
 WAITING = 256
 """Calls that may wait for a thread."""
 _SECONDS = 1.0
-"""How often it looks for a new generation."""
+"""How often it looks for a new generation, at most."""
 
 
 class Service:
@@ -42,29 +43,33 @@ class Service:
 
     def __init__(self, index: Index, *, waiting: int = WAITING) -> None:
         self.index = index
-        self.questions = Batcher(index, waiting)
-        self._threads = processors() + 1
-        self._limiter: anyio.CapacityLimiter | None = None
-        self._most = self._threads + waiting
+        self.questions = Batcher(index, waiting, self.keep_current)
+        threads = processors() + 1
+        self._threads = ThreadPoolExecutor(threads, "semsearch")
+        self._most = threads + waiting
         self._inside = 0
         self._facets: tuple[int, Facets] | None = None
         self._reading = threading.Lock()
+        self._looking = threading.Lock()
+        self._looked = time.monotonic()
+        self._told = ""
 
     async def call(self, function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
-        """A function in a thread, when one is free.
+        """A function in a thread, when one is free, of the newest generation.
 
         :raises Busy: if too many are waiting.
         """
         if self._inside >= self._most:
             raise Busy
-        if self._limiter is None:
-            # It belongs to an event loop, so it is made in one.
-            self._limiter = anyio.CapacityLimiter(self._threads)
         self._inside += 1
         try:
-            return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._limiter)
+            return await get_running_loop().run_in_executor(self._threads, self._called, partial(function, *args, **kwargs))
         finally:
             self._inside -= 1
+
+    def _called(self, function: Callable[[], Done]) -> Done:
+        self.keep_current()
+        return sound(function)
 
     def warm(self) -> None:
         """Load the model, and open what a search opens, so that the first question need not wait for it."""
@@ -73,29 +78,30 @@ class Service:
         except SemsearchError as error:
             # Whoever asks is told the same.
             logger.warning("%s", error)
+        except Exception:
+            logger.exception("the first search failed")
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Answers questions, and goes on to each new generation, in the meantime."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.questions.run)
-            tasks.start_soon(self._keep_current)
-            yield
-            tasks.cancel_scope.cancel()
+    def keep_current(self) -> None:
+        """Go on to the newest generation, if it is time to look for one; whatever fails, the one that is open stays good."""
+        if time.monotonic() - self._looked < _SECONDS or not self._looking.acquire(blocking=False):
+            return
+        try:
+            if self.index.refresh():
+                logger.info("the index has changed: answering from generation %d", self.index.generation)
+            self._told = ""
+        except SemsearchError as error:
+            self._tell(str(error))
+        except Exception as error:
+            self._tell(f"looking for a new generation failed: {error!r}")
+        finally:
+            self._looked = time.monotonic()
+            self._looking.release()
 
-    async def _keep_current(self) -> None:
-        told = ""
-        while True:
-            await anyio.sleep(_SECONDS)
-            try:
-                if await to_thread.run_sync(self.index.refresh):
-                    logger.info("the index has changed: answering from generation %d", self.index.generation)
-                told = ""
-            except SemsearchError as error:
-                # The generation that is open stays good.
-                if str(error) != told:
-                    logger.warning("%s", error)
-                    told = str(error)
+    def _tell(self, what: str) -> None:
+        """Once, not every second."""
+        if what != self._told:
+            logger.warning("%s", what)
+            self._told = what
 
     def facets(self) -> Facets:
         """What the articles can be told apart by, read once a generation."""
