@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEncoder
-from helpers import Served, records
+from helpers import FILLER, Served, records
 
 import semsearch
 
@@ -310,18 +310,138 @@ def test_when_the_service_is_gone_or_refuses(page, served):
     page.locator(".hit").first.wait_for()
 
 
+def test_articles_that_cannot_be_read(page, served):
+    ask(page, served, "oil")
+    page.route("**/articles/*", lambda route: route.abort())
+    page.locator(".hit h2 a").first.click()
+    page.locator(".state.bad", has_text="still running").wait_for()
+    page.unroute("**/articles/*")
+    page.get_by_role("button", name="Try again").click()
+    page.locator(".reader .found").wait_for()
+    page.get_by_role("button", name="Back to the answers").click()
+    page.locator(".hit").first.wait_for()
+    # It was indexed anew since.
+    answer = {"status": 404, "content_type": "application/problem+json", "body": '{"detail": "there is no article"}'}
+    page.route("**/articles/*", lambda route: route.fulfill(**answer))
+    with page.expect_request("**/search?*"):
+        page.locator(".hit h2 a").first.click()
+    page.locator(".hit").first.wait_for()
+    assert "article=" not in page.url
+    page.goto(f"{served.url}?article=1-0000000000")
+    page.locator(".state.bad", has_text="there is no article").wait_for()
+    page.get_by_label("Your question").fill("gas")
+    page.locator(".hit").first.wait_for()
+    assert "article=" not in page.url
+
+
+@pytest.fixture
+def odd(browser, tmp_path: Path) -> Iterator[object]:
+    """A page over articles with odd facts, one of them long."""
+    said = f"was sold in the port, {FILLER}, and {FILLER}."
+    parts = [f"## Part {number // 500}\n\n" if number % 500 == 0 else "" for number in range(1700)]
+    paragraphs = [f"{heading}The oil of day {number} {said}" for number, heading in enumerate(parts)]
+    long = "\n\n".join(paragraphs)
+    (tmp_path / "long.md").write_text(f"# Long\n\n{long}\n", encoding="utf-8")
+    texts = [
+        {
+            "title": f"Odd {number}",
+            "text": f"The gas of day {number} was sold.",
+            "url": "https://",
+            "constructor": "xyz"[number % 3],
+            "author": f"<{number % 4} somebody",
+            "tags": [f"t{part}" * 20 for part in range(12)],
+        }
+        for number in range(12)
+    ]
+    records(tmp_path / "odd", texts)
+    with semsearch.build([tmp_path / "odd", tmp_path / "long.md"], tmp_path / "index", encoder=FakeEncoder()) as index:
+        running = Served(index)
+        opened = browser.new_page()
+        opened.set_default_timeout(15_000)
+        problems: list[str] = []
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.goto(running.url)
+        yield opened
+        opened.close()
+        running.stop()
+    assert not problems
+
+
+def test_odd_facts(odd):
+    home = odd.url
+    odd.goto(f"{home}?q=gas&is=__proto__=x&is=constructor=y")
+    odd.locator("#state h2", has_text="Nothing found").wait_for()
+    odd.get_by_role("button", name="Clear filters").last.click()
+    odd.locator(".hit").first.wait_for()
+    odd.get_by_role("button", name="Filters").click()
+    assert odd.locator(".choice legend").all_inner_texts() == ["Tags", "Constructor"]  # those of authors cannot be asked for
+    for chip in odd.locator(".choice").first.locator("label").all():
+        chip.click()
+    until(odd, "!document.querySelector('.busy')")
+    assert odd.locator(".hit").count() == 10
+    odd.go_back()
+    odd.locator(".hit").first.wait_for()
+    odd.locator(".hit h2 a", has_text="Odd").first.click()
+    odd.locator(".reader .found").wait_for()
+    assert odd.locator(".about a").count() == 0
+
+
+def test_a_long_article_is_shown_in_parts(odd):
+    odd.get_by_label("Your question").fill('"day 700"')
+    odd.locator(".hit h2 a").first.click()
+    odd.locator(".reader .found").wait_for()
+    shown = odd.locator(".text p")
+    assert shown.count() == 400
+    odd.evaluate("document.getElementById('later').click(); document.getElementById('later').click()")
+    until(odd, "document.querySelectorAll('.text p').length > 400")
+    odd.get_by_role("button", name="Show what comes before").click()
+    until(odd, "document.querySelectorAll('.text p').length > 1000")
+    odd.get_by_role("button", name="Show what comes before").click()
+    until(odd, "document.getElementById('earlier').hidden")
+    odd.route("**/articles/*", lambda route: route.abort())
+    odd.get_by_role("button", name="Show what comes next").click()
+    odd.locator("#unread", has_text="still running").wait_for()
+    odd.unroute("**/articles/*")
+    odd.get_by_role("button", name="Show what comes next").click()
+    until(odd, "document.getElementById('later').hidden")
+    days = [text.split(" ")[4] for text in shown.all_inner_texts()]
+    assert days == [str(number) for number in range(1700)]
+    assert odd.locator(".text h2").all_inner_texts() == ["Part 0", "Part 1", "Part 2", "Part 3"]
+
+
+def test_the_focus_stays_where_more_was_asked_for(page, served):
+    ask(page, served, "vaccine")
+    button = page.locator(".hit").nth(3).get_by_role("button", name="More context")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.locator(".hit").nth(3).locator(".neighbour").first.wait_for()
+    until(page, "document.activeElement.closest('.hit')?.dataset.rank === '4'")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('.hit').dataset.rank") == "5"
+
+
 def test_a_token_is_asked_for(browser, thousand):
     running = Served(thousand, token="open sesame")
     page = browser.new_context().new_page()
+    page.set_default_timeout(15_000)
     try:
         page.goto(running.url)
-        page.get_by_label("Token").fill("wrong")
+        page.get_by_label("Token").fill("wr…ng")
         page.keyboard.press("Enter")
+        page.locator("#state", has_text="not the right one").wait_for()
         page.get_by_label("Token").fill("open sesame")
         page.get_by_role("button", name="Go on").click()
         page.locator("#facts", has_text="1,001").wait_for()
         page.get_by_label("Your question").fill("oil")
-        page.locator(".hit").first.wait_for()
+        page.locator(".hit h2 a").first.click()
+        page.locator(".reader .found").wait_for()
+        shared = page.url
+        page.context.close()
+        page = browser.new_context().new_page()
+        page.goto(shared)
+        page.get_by_label("Token").fill("open sesame")
+        page.keyboard.press("Enter")
+        page.locator(".reader .found").wait_for()
         page.context.close()
         page = browser.new_context().new_page()
         page.goto(f"{running.url}?q=oil#token=open%20sesame")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import FakeEncoder
@@ -116,6 +117,42 @@ def test_the_passages_that_come_next(index):
     for _ in range(5):
         last = screen.after(":next")
     assert "there are no more" in last
+
+
+def test_how_many_come_next(index):
+    screen = Screen(index, k=2)
+    assert "there are no more" not in screen.after("oil", ":k 3", ":next")
+
+
+def test_signs_are_shown_as_they_stand(tmp_path: Path):
+    write(tmp_path / "notes", "one.md", "oil at 3:100:4 and [bold] [/] :smile:")
+    build(tmp_path / "notes", tmp_path / "index")
+    with semsearch.open(tmp_path / "index", encoder=FakeEncoder()) as opened:
+        for line in ("oil", ":more 1", ":why 1"):
+            screen = Screen(opened)
+            assert "3:100:4 and [bold] [/] :smile:" in screen.after("oil", line)
+
+
+def test_a_long_article_is_opened_where_the_passage_is(index, monkeypatch):
+    paged: list[str] = []
+    monkeypatch.setattr(prompts.click, "echo_via_pager", paged.append)
+    monkeypatch.setattr(prompts, "_AROUND", 1)
+    Screen(index).after("sword battle", ":open 1")
+    assert "passages 2 to 4 of 5" in paged[0]
+    assert paged[0].count("\n> ") >= 1
+
+
+def test_options_that_the_prompt_has_not(monkeypatch):
+    monkeypatch.setattr(sys.modules["semsearch.cli.ask"], "sys", SimpleNamespace(stdin=Terminal, stdout=Terminal))
+    done = run("ask", "--explain")
+    assert done.exit_code == 2
+    assert "--explain needs a question" in done.stderr
+
+
+class Terminal:
+    @staticmethod
+    def isatty() -> bool:
+        return True
 
 
 def test_filters(index):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 import click
+from click.core import ParameterSource
 
 from semsearch.cli.output import index_option, json_option, note, open_or_build, print_results
 from semsearch.records import Mode
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 _MODES = get_args(Mode)
+_PROMPTED = ("path", "k", "mode", "where")
+"""What may be given where a prompt asks for the questions."""
 
 
 @click.command()
@@ -72,6 +75,7 @@ def ask(
     if question is None:
         if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError("Missing argument 'QUESTION'")
+        _refuse_what_the_prompt_has_not()
         _prompt(path, k, mode, where)
         return
     # What is wrong with a question is told before anything is indexed.
@@ -97,6 +101,14 @@ def ask(
         print_results(results)
     if not results.answerable:
         sys.exit(1)
+
+
+def _refuse_what_the_prompt_has_not() -> None:
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") not in (None, ParameterSource.DEFAULT)
+        if given and parameter.name not in _PROMPTED:
+            raise click.UsageError(f"{parameter.opts[0]} needs a question")
 
 
 def _prompt(path: str, k: int, mode: Mode, where: Sequence[str]) -> None:

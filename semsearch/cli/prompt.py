@@ -17,6 +17,7 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from rich.console import Console
+from rich.text import Text
 
 from semsearch import filters
 from semsearch.encoder.cache import cache_folder
@@ -47,6 +48,8 @@ A question, or:
 :help, :quit      (or Ctrl-D)
 """
 _MOST = 1000
+_AROUND = 2000
+"""Passages of an article that are shown on either side of the one that was found, at most."""
 
 
 class Prompt:
@@ -62,7 +65,7 @@ class Prompt:
         self._where = list(where)
         self._console = console or Console(highlight=False)
         self._results: Results | None = None
-        self._first = 0
+        self._wanted = 0
         self._widths: dict[int, int] = {}
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "open": self._open,
@@ -117,7 +120,7 @@ class Prompt:
 
     def _ask(self, question: str) -> None:
         self._results = self._index.search(question, self._k, mode=self._mode, where=self._where)
-        self._first = 0
+        self._wanted = self._k
         self._widths = {}
         if not self._results.answerable:
             self._say("nothing relevant found" + ("; the nearest passages:" if self._results else self._where_hint()))
@@ -129,20 +132,22 @@ class Prompt:
     def _next(self, _: list[str]) -> None:
         results = self._asked()
         first = len(results)
-        if first >= _MOST or first < self._first + self._k:
+        if first >= _MOST or first < self._wanted:
             self._say("there are no more")
             return
-        more = min(_MOST, first + self._k)
-        self._results = self._index.search(results.query, more, mode=results.mode, where=self._where)
-        self._first = first
+        self._wanted = min(_MOST, first + self._k)
+        self._results = self._index.search(results.query, self._wanted, mode=results.mode, where=self._where)
         if len(self._results) <= first:
             self._say("there are no more")
         terminal(self._results.hits[first:], self._console)
 
     def _open(self, words: list[str]) -> None:
         hit = self._hit(words)
-        found = self._index.article(hit.article_id)
+        found = self._index.around(hit.passage_id, _AROUND, _AROUND)
         lines = [safe_line(found.article.title or found.article.source), safe_line(f"{hit.source}  {hit.path}"), ""]
+        if len(found.passages) < found.article.n_passages:
+            last = found.first + len(found.passages)
+            lines[2:2] = [f"passages {found.first + 1:,} to {last:,} of {found.article.n_passages:,}"]
         heading, at = "", 0
         for passage in found.passages:
             if passage.heading != heading:
@@ -164,7 +169,7 @@ class Prompt:
         found = self._index.around(hit.passage_id, width, width)
         for passage in found.passages:
             here = passage.passage_id == hit.passage_id
-            self._console.print(safe(passage.text), markup=False, style="bold" if here else "dim")
+            self._console.print(Text(safe(passage.text), "bold" if here else "dim"))
             self._console.print()
 
     def _why(self, words: list[str]) -> None:
@@ -210,7 +215,7 @@ class Prompt:
         return self._results
 
     def _say(self, text: str) -> None:
-        self._console.print(safe(text), markup=False, style="dim")
+        self._console.print(Text(safe(text), "dim"))
 
 
 class _Commands(Completer):

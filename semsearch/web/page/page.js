@@ -8,7 +8,8 @@ const NEIGHBOURS = 2;
 const WINDOW = 400; // passages of an article that are shown at once
 const LOOKED_AT = 3000; // milliseconds after which an answer is worth going back to
 
-const state = { q: "", mode: "hybrid", source: "", since: "", until: "", picked: {}, k: STEP, article: "", passage: "" };
+const nothing = () => Object.create(null); // has no key of its own, whatever an article's are called
+const state = { q: "", mode: "hybrid", source: "", since: "", until: "", picked: nothing(), k: STEP, article: "", passage: "" };
 let facets = null;
 let hits = [];
 let asking = null; // AbortController of the question under way
@@ -16,7 +17,7 @@ let waiting = 0; // timer of the pause
 let shown = ""; // what the list shows now, as an address
 let since = 0; // when it began to
 let token = sessionStorage.getItem("token") || "";
-let reading = null; // {article, first, last, total} of the open article
+let reading = null; // what of the open article is shown
 let chosen = null; // the hit that was opened last
 
 // ---- small helpers
@@ -77,7 +78,7 @@ function readAddress() {
   state.mode = ["dense", "lexical"].includes(parameters.get("mode")) ? parameters.get("mode") : "hybrid";
   for (const key of ["source", "since", "until", "article", "passage"]) state[key] = parameters.get(key) || "";
   state.k = Math.min(MOST, Math.max(STEP, Number.parseInt(parameters.get("k") || "", 10) || STEP));
-  state.picked = {};
+  state.picked = nothing();
   for (const item of parameters.getAll("is")) {
     const cut = item.indexOf("=");
     if (cut > 0) (state.picked[item.slice(0, cut)] ||= []).push(item.slice(cut + 1));
@@ -98,7 +99,8 @@ const push = (note = null) => {
 
 // ---- filters
 
-const plain = (value) => !/[*?[|\]]/.test(value);
+const plain = (value) => !/[*?[|\]]|^[=<>\s]|\s$/.test(value);
+const plainKey = (key) => !/[=<>!]|^\s|\s$/.test(key);
 
 function conditions() {
   const found = [];
@@ -118,8 +120,8 @@ function showFacets() {
     $("until").placeholder = facets.dates.last;
   }
   const order = ["tags", "language", "author"];
-  const usable = Object.entries(facets.values).filter(
-    ([key, values]) => !["date", "url", "source", "title"].includes(key) && values.length > 1 && (order.includes(key) || values.length <= 30),
+  const usable = Object.entries(facets.values).map(([key, values]) => [key, values.filter((item) => plain(item.value))]).filter(
+    ([key, values]) => !["date", "url", "source", "title"].includes(key) && plainKey(key) && values.length > 1 && (order.includes(key) || values.length <= 30),
   );
   usable.sort(([left], [right]) => (order.indexOf(left) + 99) % 99 - (order.indexOf(right) + 99) % 99 || (left < right ? -1 : 1));
   $("choices").replaceChildren(...usable.slice(0, 6).map(([key, values]) => choice(key, values)));
@@ -127,7 +129,7 @@ function showFacets() {
 }
 
 function choice(key, values) {
-  const chips = values.filter((item) => plain(item.value)).slice(0, 60).map((item) =>
+  const chips = values.slice(0, 60).map((item) =>
     make("label", {},
       make("input", {
         type: "checkbox", value: item.value, "data-key": key,
@@ -230,25 +232,30 @@ function tell(heading, lines, { bad = false, more = [] } = {}) {
 
 function failed(error) {
   hits = [];
+  shown = "";
+  state.article = state.passage = ""; // the address still has them: trying again goes by it
+  show(false);
   $("hits").replaceChildren();
   $("more").hidden = true;
   $("said").textContent = "";
   if (error.status === 401) return askToken();
-  const again = make("button", { type: "button", onclick: () => ask() }, "Try again");
+  const again = make("button", { type: "button", onclick: begin }, "Try again");
   const where = error.status === 400 ? "That cannot be asked" : "No answer";
   tell(where, [error.message], { bad: true, more: [again] });
 }
 
 function askToken() {
+  const wrong = token !== "";
   const field = make("input", { type: "password", "aria-label": "Token", autocomplete: "current-password", required: true });
   const form = make("form", {}, field, make("button", { type: "submit" }, "Go on"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    token = field.value;
+    token = field.value.trim().replace(/[^ -~]/g, "?"); // what is none of these cannot be sent
     sessionStorage.setItem("token", token);
     begin();
   });
-  tell("This index asks for a token", ["Whoever started the service has it."], { more: [form] });
+  const why = wrong ? "That token is not the right one." : "Whoever started the service has it.";
+  tell("This index asks for a token", [why], { bad: wrong, more: [form] });
   field.focus();
 }
 
@@ -316,8 +323,9 @@ function copies(hit) {
 }
 
 async function around(hit, before, after, button) {
+  if (button.ariaDisabled === "true") return;
   const held = Number(button.dataset.held || 0) + NEIGHBOURS;
-  button.disabled = true;
+  button.ariaDisabled = "true"; // a disabled one would lose the focus
   try {
     const found = await get(`passages/${hit.passage_id}`, [["before", held], ["after", held]]);
     const middle = found.passages.findIndex((item) => item.passage_id === hit.passage_id);
@@ -326,12 +334,14 @@ async function around(hit, before, after, button) {
     after.replaceChildren(...found.passages.slice(middle + 1).map(neighbour));
     button.dataset.held = held;
     const all = found.passages.length >= found.n_passages || found.passages.length <= held;
-    button.hidden = all || held >= 50;
-    if (button.hidden) item(hit.rank)?.querySelector("h2 a").focus();
+    if (all || held >= 50) {
+      if (document.activeElement === button) button.closest(".hit").querySelector("h2 a").focus();
+      button.hidden = true;
+    }
   } catch (error) {
     after.replaceChildren(make("p", { class: "neighbour" }, error.message));
   }
-  button.disabled = false;
+  button.ariaDisabled = "false";
 }
 
 const item = (rank) => $("hits").querySelector(`[data-rank="${rank}"]`);
@@ -373,6 +383,9 @@ async function explain(hit, why, button) {
 // ---- the article
 
 function open(hit) {
+  clearTimeout(waiting);
+  asking?.abort();
+  busy(false);
   chosen = hit.rank;
   state.article = hit.article_id;
   state.passage = hit.passage_id;
@@ -392,26 +405,38 @@ async function read() {
     showArticle(found, wanted);
   } catch (error) {
     if (article !== state.article) return;
-    state.article = state.passage = "";
+    if (error.status !== 404 || !state.q) return failed(error);
+    // The article has changed since: the question finds it as it is now.
+    state.article = state.passage = shown = "";
     keep();
     show(false);
-    if (error.status === 404 && state.q) return ask(); // the article has changed: the question finds it again
-    failed(error);
+    ask();
   }
 }
 
 function showArticle(found, wanted) {
-  reading = { article: found.article_id, first: found.first, last: found.first + found.passages.length, total: found.n_passages, heading: "" };
+  reading = {
+    article: found.article_id,
+    first: found.first,
+    last: found.first + found.passages.length,
+    total: found.n_passages,
+    firstHeading: found.passages[0]?.heading ?? "",
+    lastHeading: found.passages.at(-1)?.heading ?? "",
+    extending: false,
+  };
+  $("unread").textContent = "";
   const name = found.title || found.source;
   title(name);
   $("title").textContent = name;
-  const url = [found.metadata.url, found.metadata.source].find((value) => typeof value === "string" && /^https?:\/\//.test(value));
+  const url = [found.metadata.url, found.metadata.source].find(
+    (value) => typeof value === "string" && /^https?:\/\//.test(value) && URL.canParse(value),
+  );
   const author = Array.isArray(found.metadata.author) ? found.metadata.author.join(", ") : found.metadata.author;
   $("about").replaceChildren(
     ...[day(found.metadata), typeof author === "string" ? author : "", found.source].filter(Boolean).map((part) => make("span", {}, part)),
     url ? make("span", {}, make("a", { href: url, rel: "noopener noreferrer external", target: "_blank" }, new URL(url).hostname)) : "",
   );
-  $("text").replaceChildren(...paragraphs(found.passages, wanted));
+  $("text").replaceChildren(...paragraphs(found.passages, wanted, ""));
   edges();
   show(true);
   const target = $("text").querySelector(".found");
@@ -424,18 +449,17 @@ function showArticle(found, wanted) {
   }
 }
 
-function paragraphs(passages, wanted) {
+function paragraphs(passages, wanted, heading) {
   const elements = [];
   const best = hits.find((hit) => hit.passage_id === wanted);
   for (const item of passages) {
-    if (item.heading !== reading.heading) {
-      reading.heading = item.heading;
+    if (item.heading !== heading) {
+      heading = item.heading;
       if (item.heading) elements.push(make("h2", {}, item.heading));
     }
     const found = item.passage_id === wanted;
     const text = found && best ? marked(item.text, best.highlight.text) : [item.text];
-    elements.push(make("p", found ? { class: "found", tabindex: "-1", "aria-label": "The passage that was found" } : {}, ...text));
-    if (found) elements.at(-1).removeAttribute("aria-label");
+    elements.push(make("p", found ? { class: "found", tabindex: "-1" } : {}, ...text));
   }
   return elements;
 }
@@ -446,20 +470,34 @@ function edges() {
 }
 
 async function extend(later) {
-  const first = later ? reading.last : Math.max(0, reading.first - WINDOW);
-  const limit = later ? WINDOW : reading.first - first;
-  const found = await get(`articles/${reading.article}`, [["first", first], ["limit", limit]]);
-  if (later) {
-    $("text").append(...paragraphs(found.passages, ""));
-    reading.last = first + found.passages.length;
-  } else {
-    const height = document.documentElement.scrollHeight;
-    reading.heading = "";
-    $("text").prepend(...paragraphs(found.passages, ""));
-    reading.first = first;
-    scrollBy(0, document.documentElement.scrollHeight - height);
+  const of = reading;
+  if (of.extending) return;
+  of.extending = true;
+  const first = later ? of.last : Math.max(0, of.first - WINDOW);
+  const limit = later ? WINDOW : of.first - first;
+  try {
+    const found = await get(`articles/${of.article}`, [["first", first], ["limit", limit]]);
+    if (of !== reading) return; // another article is open
+    if (later) {
+      $("text").append(...paragraphs(found.passages, "", of.lastHeading));
+      of.last = first + found.passages.length;
+      of.lastHeading = found.passages.at(-1)?.heading ?? of.lastHeading;
+    } else {
+      const height = document.documentElement.scrollHeight;
+      const elements = paragraphs(found.passages, "", "");
+      if (found.passages.at(-1)?.heading === of.firstHeading && of.firstHeading) $("text").querySelector("h2")?.remove();
+      $("text").prepend(...elements);
+      of.first = first;
+      of.firstHeading = found.passages[0]?.heading ?? "";
+      scrollBy(0, document.documentElement.scrollHeight - height);
+    }
+    $("unread").textContent = "";
+    edges();
+  } catch (error) {
+    if (of === reading) $("unread").textContent = error.message;
+  } finally {
+    of.extending = false;
   }
-  edges();
 }
 
 let scrolled = 0;
@@ -501,7 +539,7 @@ function showControls() {
 
 function unfilter() {
   state.source = state.since = state.until = "";
-  state.picked = {};
+  state.picked = nothing();
   for (const key of ["source", "since", "until"]) $(key).value = "";
   filtersChanged();
 }
@@ -597,7 +635,7 @@ $("later").addEventListener("click", () => extend(true));
 $("home").addEventListener("click", (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  Object.assign(state, { q: "", mode: "hybrid", source: "", since: "", until: "", picked: {}, k: STEP, article: "", passage: "" });
+  Object.assign(state, { q: "", mode: "hybrid", source: "", since: "", until: "", picked: nothing(), k: STEP, article: "", passage: "" });
   push();
   restore();
   $("question").focus();
@@ -621,12 +659,12 @@ $("theme").addEventListener("click", () => {
 
 async function begin() {
   restore();
+  const start = !state.q && !state.article;
   try {
     facets = await get("facets");
     showFacets();
-    if (!state.q && !state.article) empty();
   } catch (error) {
-    if (!state.q && !state.article) failed(error);
+    if (start) failed(error);
   }
 }
 
