@@ -52,7 +52,10 @@ async function get(path, parameters = [], signal = undefined) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The service does not answer. Is semsearch serve still running?");
   }
-  const body = await response.json().catch(() => ({}));
+  const body = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    return {};
+  });
   if (!response.ok) throw new Failure(response.status, body.detail || `The service answered ${response.status}.`);
   return body;
 }
@@ -193,12 +196,12 @@ async function ask() {
   try {
     const parameters = [["q", state.q], ["k", state.k], ["mode", state.mode], ...conditions().map((condition) => ["where", condition])];
     const results = await get("search", parameters, controller.signal);
-    if (controller !== asking) return;
+    if (controller.signal.aborted) return;
     shown = wanted;
     since = performance.now();
     answer(results);
   } catch (error) {
-    if (error.name === "AbortError" || controller !== asking) return;
+    if (controller.signal.aborted) return;
     shown = "";
     failed(error);
   }
