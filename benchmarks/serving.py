@@ -64,7 +64,7 @@ def ask(url: str, folder: Path, clients: int, seconds: int) -> dict[str, float]:
     """So many clients for so long: requests a second, failures, milliseconds."""
     command = [
         sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("asking.py")), "--headless", "--only-summary",
-        "--host", url, "-u", str(clients), "-r", str(clients), "-t", f"{seconds}s", "--csv", str(folder / "locust"),
+        "--host", url.rstrip("/"), "-u", str(clients), "-r", str(clients), "-t", f"{seconds}s", "--csv", str(folder / "locust"),
         "--reset-stats", "--exit-code-on-error", "0",
     ]  # fmt: skip
     done = subprocess.run(

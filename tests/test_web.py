@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -460,6 +461,14 @@ def test_every_answer_is_described(asked):
 
 
 # ---- the command
+
+
+def test_answers_are_sent_at_once():
+    with listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            # As asyncio asks, before it switches off what holds a body back.
+            assert (accepted.family, accepted.type, accepted.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
 def test_a_port_that_is_taken(home: Path):
