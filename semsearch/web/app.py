@@ -242,4 +242,13 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> Response:
         return FileResponse(_PAGE / "index.html", media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=_PAGE), name="static")
+    app.mount("/static", _Files(directory=_PAGE), name="static")
+
+
+class _Files(StaticFiles):
+    """Kept by browsers, but asked for again, so that a page and its script are of one version; not so the icon."""
+
+    def file_response(self, full_path: Any, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(full_path, *args, **kwargs)
+        response.headers["Cache-Control"] = "max-age=86400" if str(full_path).endswith(".svg") else "no-cache"
+        return response

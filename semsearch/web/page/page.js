@@ -529,9 +529,10 @@ function restore() {
   if (state.article) return read();
   const was = !$("reader").hidden;
   show(false);
-  ask();
+  const answered = ask();
   title(state.q);
   if (was) (item(chosen)?.querySelector("h2 a") || $("question")).focus({ preventScroll: true });
+  return answered;
 }
 
 function showControls() {
@@ -661,8 +662,9 @@ $("theme").addEventListener("click", () => {
 });
 
 async function begin() {
-  restore();
-  const start = !state.q && !state.article;
+  const asked = new URLSearchParams(location.search);
+  const start = !asked.get("q") && !asked.get("article");
+  await restore(); // what is asked for first, then what it can be narrowed by
   try {
     facets = await get("facets");
     showFacets();
