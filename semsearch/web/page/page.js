@@ -222,7 +222,9 @@ function empty() {
   $("hits").replaceChildren();
   $("more").hidden = true;
   $("said").textContent = "";
-  tell("Ask in your own words", ["The passages that answer come back, the best first, each with its place. Words in “quotation marks” must stand in them."]);
+  tell("Ask in your own words", ["The passages that answer come back, the best first, each with its place. Words in “quotation marks” must stand in them."], {
+    more: [$("keys").content.cloneNode(true)],
+  });
 }
 
 function tell(heading, lines, { bad = false, more = [] } = {}) {
