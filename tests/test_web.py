@@ -114,7 +114,15 @@ def test_the_page_and_what_a_browser_may_do_with_it(asked):
         assert f'"{path[1:]}"' in page.text  # whatever folder of a site a proxy puts it in
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
         assert asked.get(path).status_code == 404
-    assert asked.get("/status").headers["cache-control"] == "no-store"
+    for path, kept in {
+        "/": "no-cache",
+        "/static/page.js": "no-cache",
+        "/static/icon.svg": "max-age=86400",
+        "/status": "no-store",
+    }.items():
+        assert asked.get(path).headers["cache-control"] == kept
+    again = asked.get("/static/page.js", headers={"if-none-match": asked.get("/static/page.js").headers["etag"]})
+    assert again.status_code == 304
     assert asked.get("/nothing").headers["x-content-type-options"] == "nosniff"
 
 
