@@ -97,6 +97,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with served(options.source.resolve()) as url, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(3):
+            # Neither the service nor the browser shall be at its very first question.
+            page = page_of(browser, "wide", "light")
+            page.goto(f"{url}?q={QUESTION}")
+            page.locator(".hit").first.wait_for()
+            page.context.close()
         for size in SIZES:
             for theme in ("light", "dark"):
                 take(browser, url, options.out, size, theme)
