@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -418,6 +419,30 @@ def test_the_focus_stays_where_more_was_asked_for(page, served):
     until(page, "document.activeElement.closest('.hit')?.dataset.rank === '4'")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.closest('.hit').dataset.rank") == "5"
+
+
+def test_what_fails_late_does_no_harm(page, served):
+    held = []
+    page.route("**/facets", lambda route: held.append(route))
+    ask(page, served, "oil")
+    page.wait_for_timeout(100)
+    held.pop().fulfill(status=503, content_type="application/problem+json", body='{"detail": "too many ask"}')
+    page.wait_for_timeout(200)
+    assert page.locator(".hit").count() == 10
+    page.unroute("**/facets")
+    page.locator(".hit h2 a").first.click()
+    page.locator(".reader .found").wait_for()
+    page.reload()
+    page.locator(".reader .found").wait_for()
+    page.route("**/search?*", lambda route: held.append(route))
+    page.go_back()
+    page.wait_for_timeout(200)
+    page.go_forward()
+    page.locator(".reader .found").wait_for()
+    with suppress(Exception):  # given up by the page
+        held.pop().fulfill(status=503, content_type="application/problem+json", body='{"detail": "too many ask"}')
+    page.wait_for_timeout(200)
+    assert page.locator(".reader .found").is_visible()
 
 
 def test_a_token_is_asked_for(browser, thousand):

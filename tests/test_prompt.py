@@ -124,6 +124,15 @@ def test_how_many_come_next(index):
     assert "there are no more" not in screen.after("oil", ":k 3", ":next")
 
 
+def test_what_was_interrupted_can_be_asked_for_again(index, monkeypatch):
+    screen = Screen(index, k=2)
+    screen.after("oil")
+    with monkeypatch.context() as patched:
+        patched.setattr(index, "search", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert "interrupted" in screen.after(":next")
+    assert "there are no more" not in screen.after(":next")
+
+
 def test_signs_are_shown_as_they_stand(tmp_path: Path):
     write(tmp_path / "notes", "one.md", "oil at 3:100:4 and [bold] [/] :smile:")
     build(tmp_path / "notes", tmp_path / "index")

@@ -135,8 +135,9 @@ class Prompt:
         if first >= _MOST or first < self._wanted:
             self._say("there are no more")
             return
-        self._wanted = min(_MOST, first + self._k)
-        self._results = self._index.search(results.query, self._wanted, mode=results.mode, where=self._where)
+        wanted = min(_MOST, first + self._k)
+        self._results = self._index.search(results.query, wanted, mode=results.mode, where=self._where)
+        self._wanted = wanted
         if len(self._results) <= first:
             self._say("there are no more")
         terminal(self._results.hits[first:], self._console)

@@ -117,8 +117,8 @@ def _tell_problems(app: FastAPI) -> None:
         return problem(status_of(error), str(error))
 
     @app.exception_handler(Busy)
-    async def busy(_: Request, __: Exception) -> Response:
-        return problem(503, "too many ask at the same time: ask again in a second")
+    async def busy(_: Request, error: Exception) -> Response:
+        return problem(503, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: Exception) -> Response:

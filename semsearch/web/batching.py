@@ -37,6 +37,9 @@ AT_ONCE = 16
 class Busy(Exception):
     """As many are waiting as may."""
 
+    def __init__(self) -> None:
+        super().__init__("too many ask at the same time: ask again in a second")
+
 
 def sound(function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
     """What a function gives; what it raises comes as an exception that can be handed from thread to thread.
@@ -135,7 +138,8 @@ class Batcher:
             if len(batch) > 1:
                 # One of them may be to blame; the others shall not be told of it.
                 for waiting in batch:
-                    await self._answer([waiting])
+                    if not waiting.answer.done():
+                        await self._answer([waiting])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import Resource, ToolAnnotations
 from pydantic import Field
@@ -113,9 +113,7 @@ def _in_thread(service: Service) -> Callable[[Callable[Given, str]], Tool[Given]
         async def tool(*args: Given.args, **kwargs: Given.kwargs) -> str:
             try:
                 return await service.call(function, *args, **kwargs)
-            except Busy as error:
-                raise ToolError("too many ask at the same time: ask again in a second") from error
-            except SemsearchError as error:
+            except (Busy, SemsearchError) as error:
                 raise ToolError(str(error)) from error
 
         return tool
@@ -195,6 +193,8 @@ def _add_resource(server: MCPServer[None], service: Service) -> None:
             return _excerpt(await service.call(service.index.article, article_id), None)
         except InputError as error:
             raise ResourceNotFoundError(str(error)) from error
+        except (Busy, SemsearchError) as error:
+            raise ResourceError(str(error)) from error
 
 
 def _within(hits: list[Hit], characters: int) -> tuple[list[tuple[Hit, str]], int]:

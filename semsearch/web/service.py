@@ -63,18 +63,19 @@ class Service:
             raise Busy
         self._inside += 1
         try:
-            return await get_running_loop().run_in_executor(self._threads, self._called, partial(function, *args, **kwargs))
+            called = partial(self._called, partial(function, *args, **kwargs))
+            return await get_running_loop().run_in_executor(self._threads, sound, called)
         finally:
             self._inside -= 1
 
     def _called(self, function: Callable[[], Done]) -> Done:
         self.keep_current()
-        return sound(function)
+        return function()
 
     def warm(self) -> None:
         """Load the model, and open what a search opens, so that the first question need not wait for it."""
         try:
-            self.index.search("semsearch", 1)
+            sound(self.index.search, "semsearch", 1)
         except SemsearchError as error:
             # Whoever asks is told the same.
             logger.warning("%s", error)

@@ -258,6 +258,7 @@ function askToken() {
     token = field.value.trim().replace(/[^ -~]/g, "?"); // what is none of these cannot be sent
     sessionStorage.setItem("token", token);
     begin();
+    $("question").focus();
   });
   const why = wrong ? "That token is not the right one." : "Whoever started the service has it.";
   tell("This index asks for a token", [why], { bad: wrong, more: [form] });
@@ -387,10 +388,14 @@ async function explain(hit, why, button) {
 
 // ---- the article
 
-function open(hit) {
+function giveUp() {
   clearTimeout(waiting);
   asking?.abort();
   busy(false);
+}
+
+function open(hit) {
+  giveUp();
   chosen = hit.rank;
   state.article = hit.article_id;
   state.passage = hit.passage_id;
@@ -528,7 +533,10 @@ function back() {
 function restore() {
   readAddress();
   showControls();
-  if (state.article) return read();
+  if (state.article) {
+    giveUp();
+    return read();
+  }
   const was = !$("reader").hidden;
   show(false);
   const answered = ask();
@@ -671,7 +679,7 @@ async function begin() {
     facets = await get("facets");
     showFacets();
   } catch (error) {
-    if (start) failed(error);
+    if (start && !state.q && !state.article) failed(error); // else there is something to see all the same
   }
 }
 
