@@ -192,6 +192,7 @@ class Maker:
             scores={"dense": dense, "lexical": bm25},
             metadata=item.metadata,
             path=item.path,
+            page=passage.page,
             passage_id=public_id(item.id, item.source, passage.text),
             article_id=public_id(item.article, item.source),
             confidence=fusion.confidence(cosine, late, coverage),
@@ -287,7 +288,7 @@ def _respelled(left: Sequence[str], right: Sequence[str]) -> bool:
 
 def _place(item: PassageRow) -> Place:
     passage = item.passage
-    return Place(item.source, passage.start, passage.end, passage.line, passage.paragraph, item.title)
+    return Place(item.source, passage.start, passage.end, passage.line, passage.paragraph, item.title, passage.page)
 
 
 def reranked(hits: Sequence[Hit], scores: Sequence[float | None]) -> list[Hit]:

@@ -39,6 +39,8 @@ __all__ = [
     "Run",
     "Sentence",
     "StoredPassage",
+    "cited",
+    "is_address",
     "locate",
 ]
 
@@ -50,6 +52,16 @@ Mode = Literal["hybrid", "dense", "lexical"]
 """How passages are ranked: by meaning and words, by meaning, by words. The first is the default."""
 Precision = Literal["float", "int8"]
 """How passages are encoded: by the model as it is, or by its network in 8 bits. The first is the default."""
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is a page or a feed to fetch, and no path."""
+    return source.lower().startswith(("http://", "https://"))
+
+
+def cited(source: str, line: int, page: int) -> str:
+    """Where a passage stands, as compilers and grep write it: file, line; page, where there are pages."""
+    return f"{source}, page {page}" if page else f"{source}:{line}"
 
 
 class Run(NamedTuple):
@@ -102,6 +114,7 @@ class Article:
 
     ``source`` is the path as the user gave it (``notes/a.md``, ``dump.jsonl#17``). ``metadata`` holds JSON values.
     ``line_starts`` are the offsets at which the file's lines begin; empty where offsets do not count in the file.
+    ``page_starts`` are those at which its pages begin; empty where it has none.
     """
 
     source: str
@@ -109,6 +122,11 @@ class Article:
     metadata: Mapping[str, Any]
     blocks: tuple[Block, ...]
     line_starts: tuple[int, ...] = ()
+    page_starts: tuple[int, ...] = ()
+
+    def page_at(self, offset: int) -> int:
+        """The page of a source offset, counted from 1; 0 where there are no pages."""
+        return bisect_right(self.page_starts, offset)
 
     def line_at(self, offset: int, block_line: int) -> int:
         """The line of a source offset; where offsets do not count in the file, that of the block."""
@@ -127,7 +145,8 @@ class Passage:
     """The unit that is indexed and found: a paragraph, with what it takes to cite it.
 
     ``start`` and ``end`` give the passage back from the source; ``sentence_spans`` do so for each of ``sentences``.
-    ``headings`` is the trail of headings above it, outermost first, without the article's title.
+    ``headings`` is the trail of headings above it, outermost first, without the article's title. ``page`` is the one on which it
+    begins, counted from 1, and 0 where there are no pages.
     """
 
     text: str
@@ -138,6 +157,7 @@ class Passage:
     end: int
     sentences: tuple[Sentence, ...]
     sentence_spans: tuple[tuple[int, int], ...]
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +178,7 @@ class Place(NamedTuple):
     line: int
     paragraph: int
     title: str
+    page: int = 0
 
 
 class Context(NamedTuple):
@@ -187,6 +208,7 @@ class StoredPassage:
     line: int
     start: int
     end: int
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +351,9 @@ class Hit:
     which has no upper limit (None where an arm took no part). ``confidence`` is the probability that the passage answers.
     ``duplicates`` are other places of the same text, or nearly the same, that are no hits of their own.
     ``passage_id`` and ``article_id`` are what `Index.around` and `Index.article` take.
-    ``path`` is the absolute path of the file, for opening it; ``source`` the path as the user gave it.
+    ``path`` is the absolute path of the file, for opening it; ``source`` the path as the user gave it; of a page that was fetched
+    both are its address. ``page`` is that of a PDF on which the passage begins, counted from 1, and ``line`` counts on it; 0 for
+    all else.
     """
 
     rank: int
@@ -346,6 +370,7 @@ class Hit:
     scores: Mapping[str, float | None] = field(hash=False)
     metadata: Mapping[str, Any] = field(hash=False)
     path: str = ""
+    page: int = 0
     passage_id: str = ""
     article_id: str = ""
     confidence: float = 0.0
@@ -396,6 +421,7 @@ class Hit:
             "heading": self.heading,
             "highlight": {"start": self.highlight.start, "end": self.highlight.end, "text": self.highlight.text},
             "scores": {arm: None if score is None else round(score, 6) for arm, score in self.scores.items()},
+            "page": self.page or None,
             "passage_id": self.passage_id,
             "article_id": self.article_id,
             "confidence": round(self.confidence, 4),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from semsearch.records import Hit
+from semsearch.records import Hit, cited, is_address
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,15 +64,15 @@ def trail(hit: Hit) -> str:
 
 
 def place(hit: Hit) -> str:
-    """Where a hit stands, as compilers and grep write it: file, line."""
-    return safe_line(f"{hit.source}:{hit.line}")
+    """Where a hit stands: file, line or page."""
+    return safe_line(cited(hit.source, hit.line, hit.page))
 
 
 def notes(hit: Hit) -> list[str]:
     """What else there is to say of a hit, a line each: where its copies are, and how its score came about if that was asked."""
     lines = []
     if hit.duplicates:
-        places = [f"{copy.source}:{copy.line}" for copy in hit.duplicates[:_SHOWN_PLACES]]
+        places = [cited(copy.source, copy.line, copy.page) for copy in hit.duplicates[:_SHOWN_PLACES]]
         more = len(hit.duplicates) - len(places)
         lines.append(safe_line(f"also in {', '.join(places)}{f' and {more} more' if more else ''}"))
     if hit.explanation is not None:
@@ -172,7 +172,12 @@ def _around_highlight(hit: Hit) -> tuple[str, str, str]:
 
 def link(hit: Hit) -> str:
     """Address of a hit's file for an OSC 8 link, with the line in the form that the terminal at hand understands."""
+    if is_address(hit.path):
+        return safe_line(hit.path)
     path = Path(hit.path).as_uri().removeprefix("file://")
+    if hit.page:
+        # As browsers have it, and many who show PDFs; others pass it over.
+        return f"file://{quote(socket.gethostname())}{path}#page={hit.page}"
     if os.environ.get("TERM_PROGRAM") == "vscode":
         return f"vscode://file{path}:{hit.line}"
     address = f"file://{quote(socket.gethostname())}{path}"

@@ -464,7 +464,7 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
     assert report.ok, report.problems
     assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
     with semsearch.open(top / "index") as index:
-        assert index.status()["format"] == 5
+        assert index.status()["format"] == database.FORMAT
         hit = index.search("how much honey does a hive need", 1)[0]
         assert hit.text == "A hive needs about fifteen kilograms of honey to come through a winter in the mountains."
         assert hit.source == "articles/bees.txt"
@@ -479,9 +479,10 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
 
 @pytest.mark.model
 @pytest.mark.parametrize("how", ["repair", "index"])
-def test_an_index_of_format_4_keeps_its_vectors(tmp_path, root, model_cache, monkeypatch, how):
+@pytest.mark.parametrize("version", [4, 5])
+def test_an_index_of_a_later_format_keeps_its_vectors(tmp_path, root, model_cache, monkeypatch, version, how):
     top = tmp_path / "archive"
-    shutil.copytree(root / "tests" / "data" / "format-4", top)
+    shutil.copytree(root / "tests" / "data" / f"format-{version}", top)
     with pytest.raises(IndexCorrupt, match="bring it up to date with semsearch check --repair"):
         semsearch.open(top / "index")
     before = segments(top / "index")
@@ -498,4 +499,4 @@ def test_an_index_of_format_4_keeps_its_vectors(tmp_path, root, model_cache, mon
     assert report.ok, report.problems
     assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
     with semsearch.open(top / "index") as index:
-        assert index.status()["format"] == 5
+        assert index.status()["format"] == database.FORMAT

@@ -81,6 +81,7 @@ def test_to_dicts_has_the_keys_of_the_contract():
             "heading": "Help › Russia",
             "highlight": {"start": 10, "end": 26, "text": "Russia sent aid."},
             "scores": {"dense": 0.75, "lexical": None},
+            "page": None,
             "passage_id": "7-0123456789",
             "article_id": "2-9876543210",
             "confidence": 0.0,
@@ -95,7 +96,9 @@ def test_to_dicts_of_a_hit_that_has_more():
     explanation = Explanation((("cosine", 0.51234567, 1.0), ("late", 0.25, 0.8)), (("aid", 1.23456),), None)
     shown = hit(confidence=0.987654, duplicates=(place,), explanation=explanation).to_dict()
     assert shown["confidence"] == 0.9877
-    assert shown["duplicates"] == [{"source": "notes/b.md", "start": 5, "end": 33, "line": 2, "paragraph": 1, "title": "Copy"}]
+    assert shown["duplicates"] == [
+        {"source": "notes/b.md", "start": 5, "end": 33, "line": 2, "paragraph": 1, "title": "Copy", "page": 0}
+    ]
     assert shown["explanation"] == {
         "parts": [{"name": "cosine", "value": 0.512346, "weight": 1.0}, {"name": "late", "value": 0.25, "weight": 0.8}],
         "words": {"aid": 1.2346},

@@ -78,7 +78,7 @@ def whole(article: Article) -> tuple[Article, list[Passage]]:
     # A record without a text has its title in place of it.
     parts = [article.title] if text == article.title else [article.title, text]
     line = article.line_at(start, blocks[0].line if blocks else 1)
-    passage = Passage(" ".join(parts).strip(), (), 1, line, start, end, (), ())
+    passage = Passage(" ".join(parts).strip(), (), 1, line, start, end, (), (), article.page_at(start))
     return replace(article, title=""), [passage]
 
 
@@ -265,6 +265,7 @@ class _Draft:
             end=source_end,
             sentences=tuple(Sentence(left - start, right - start) for left, right in chosen),
             sentence_spans=tuple(self._source(left, right) for left, right in chosen),
+            page=article.page_at(source_start),
         )
 
     def _source(self, start: int, end: int) -> tuple[int, int]:

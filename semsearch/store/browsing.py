@@ -168,4 +168,5 @@ def _stored(source: str, number: int, *columns: Any) -> StoredPassage:
         found.line,
         found.start,
         found.end,
+        found.page,
     )

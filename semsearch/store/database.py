@@ -50,7 +50,7 @@ __all__ = [
     "translated",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date (`migration`)."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
 CHECKSUM_BYTES = 8
@@ -75,7 +75,8 @@ CREATE INDEX articles_by_file ON articles (file);
 CREATE TABLE passages (
     id INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles, text TEXT NOT NULL, headings TEXT NOT NULL,
     paragraph INTEGER NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-    sentences BLOB NOT NULL, embedding BLOB NOT NULL, language TEXT NOT NULL DEFAULT ''
+    sentences BLOB NOT NULL, embedding BLOB NOT NULL, language TEXT NOT NULL DEFAULT '',
+    page INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX passages_by_article ON passages (article);
 CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);

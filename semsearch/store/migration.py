@@ -1,8 +1,8 @@
 """An index of an earlier format brought up to date, within the writer's transaction.
 
 Formats 1 to 3 had other files of vectors: all vectors come anew, and so do the words. 1 had no lexical side, 1 and 2 no checksums
-of pages; in all three the spans of sentences took more bytes. 4 had no place for a network in 8 bits. What is derived anew is
-derived by the commit that follows; killed before it, the index is what it was.
+of pages; in all three the spans of sentences took more bytes. 4 had no place for a network in 8 bits, 5 none for the numbers of
+pages. What is derived anew is derived by the commit that follows; killed before it, the index is what it was.
 
 Deliberately not here: indexes that are only read (a reader refuses an earlier format).
 """
@@ -32,8 +32,11 @@ DELETE FROM segments;
 DELETE FROM lexical;
 DELETE FROM lexical_rows;
 """
+_PAGES = "ALTER TABLE passages ADD COLUMN page INTEGER NOT NULL DEFAULT 0"
 _STRICT = 3
 """The first format whose tables are strict."""
+_NETWORK = 5
+"""The first format with a place for a network in 8 bits."""
 _ONE_FILE = 4
 """The first format whose segments are those of today."""
 
@@ -60,9 +63,10 @@ def run(database: apsw.Connection, version: int) -> None:
     if version < 2:
         database.execute(_FROM_1)
         words.add_languages(database)
+    database.execute(_PAGES)
     if version < _STRICT:
         _make_strict(database)
-    else:
+    elif version < _NETWORK:
         database.execute(NETWORK)
     if version >= _ONE_FILE:
         return

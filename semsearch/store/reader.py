@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage
+from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage, is_address
 from semsearch.store import filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
@@ -57,7 +57,7 @@ WITH chosen AS (
 )
 SELECT
     c.row, p.id, a.id, f.source, a.record, f.path, a.title, a.metadata,
-    p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences
+    p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences, p.page
 FROM chosen c JOIN passages p ON p.id = c.id JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
 WHERE c.nth <= ? ORDER BY f.source, f.path, p.id
 """
@@ -366,7 +366,7 @@ class Reader:
         return next(segment.name for segment in self.vectors().segments if 0 <= row - segment.first_row < segment.n_rows)
 
     def _real(self, path: str) -> str:
-        return os.path.normpath(os.path.join(self.home.parent, path))
+        return path if is_address(path) else os.path.normpath(os.path.join(self.home.parent, path))
 
     def _passage_row(
         self, row: int, number: int, article: int, source: str, record: str, path: str, title: str, metadata: str, *passage: Any

@@ -16,7 +16,7 @@ import apsw
 import numpy as np
 
 from semsearch.protocols import Fingerprint, PassageText
-from semsearch.records import Passage, Problem, Sentence
+from semsearch.records import Passage, Problem, Sentence, is_address
 from semsearch.store.database import connect_to_read, damaged, one, translated
 from semsearch.vectors import TARGET_RECALL, Recall
 
@@ -39,7 +39,7 @@ __all__ = [
     "target_of",
 ]
 
-PASSAGE = "text, headings, paragraph, line, start, stop, sentences"
+PASSAGE = "text, headings, paragraph, line, start, stop, sentences, page"
 """The columns that `passage` takes."""
 _MOST_DIMENSIONS = 2**20
 _MOST_DEPTH = 2**20
@@ -50,13 +50,21 @@ _HEAD = 5
 
 
 class FileRow(NamedTuple):
-    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes."""
+    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes.
+
+    Of a page or feed that was fetched, both are its address.
+    """
 
     id: int
     path: str
     source: str
     sha256: bytes
     problems: list[Problem]
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it was fetched, and stands in no folder."""
+        return is_address(self.source)
 
 
 def file_rows(database: apsw.Connection) -> Iterator[FileRow]:
@@ -207,7 +215,7 @@ def metadata_of(stored: str) -> dict[str, Any]:
     return found
 
 
-def passage(text: Any, headings: Any, paragraph: Any, line: Any, start: Any, stop: Any, sentences: Any) -> Passage:
+def passage(text: Any, headings: Any, paragraph: Any, line: Any, start: Any, stop: Any, sentences: Any, page: Any) -> Passage:
     """The passage of the columns `PASSAGE`.
 
     :raises ValueError: if they hold something else; so does ``TypeError``.
@@ -215,4 +223,4 @@ def passage(text: Any, headings: Any, paragraph: Any, line: Any, start: Any, sto
     trail = json.loads(headings)
     if not isinstance(trail, list) or not all(isinstance(heading, str) for heading in trail):
         raise ValueError("headings are no list of texts")
-    return Passage(text, tuple(trail), paragraph, line, start, stop, *sentence_spans(sentences))
+    return Passage(text, tuple(trail), paragraph, line, start, stop, *sentence_spans(sentences), page)

@@ -17,7 +17,7 @@ import numpy as np
 from semsearch import lexical
 from semsearch.errors import IndexCorrupt, IndexLocked, InputError
 from semsearch.protocols import Fingerprint
-from semsearch.records import Article, Passage, Problem, Sentence
+from semsearch.records import Article, Passage, Problem, Sentence, is_address
 from semsearch.store import migration, segments, words
 from semsearch.store.database import (
     APPLICATION_ID,
@@ -151,13 +151,14 @@ class Writer:
         """Correct the relative paths of an index that was moved or copied without its articles."""
         base = Path(self.meta.get("base", self._base))
         rows = self._database.execute("SELECT id, path FROM files").fetchall() if base != self._base else []
+        rows = [(row, path) for row, path in rows if not is_address(path)]
         there = {row: Path(os.path.normpath(base / path)) for row, path in rows}
         found_here = sum(os.path.isfile(self.real_path(path)) for _, path in rows)
         if rows and str(base) != str(self._base):
             self._must_commit = True
         if sum(map(os.path.isfile, there.values())) > found_here:
             # First out of the way: one file's old path may be another's new one.
-            self._database.execute("UPDATE files SET path = id")
+            self._database.executemany("UPDATE files SET path = id WHERE id = ?", [(row,) for row, _ in rows])
             corrected = [(self.stored_path(path), row) for row, path in there.items()]
             self._database.executemany("UPDATE files SET path = ? WHERE id = ?", corrected)
 
@@ -177,12 +178,12 @@ class Writer:
 
     def real_path(self, stored: str) -> Path:
         """The absolute path of what `stored_path` gave."""
-        return Path(os.path.normpath(self._base / stored))
+        return Path(stored if is_address(stored) else os.path.normpath(self._base / stored))
 
     def add_file(self, path: str, source: str, sha256: bytes) -> int:
         """A new file's id.
 
-        :param path: from `stored_path`.
+        :param path: from `stored_path`, or an address.
         """
         with translated(self.folder):
             self._database.execute(
@@ -216,8 +217,9 @@ class Writer:
             )
             number = self._database.last_insert_rowid()
             self._database.executemany(
-                "INSERT INTO passages (article, text, headings, paragraph, line, start, stop, sentences, embedding, language)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO passages"
+                " (article, text, headings, paragraph, line, start, stop, sentences, embedding, language, page)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         number,
@@ -230,6 +232,7 @@ class Writer:
                         sentence_bytes(Spans(passage.sentences, passage.sentence_spans)),
                         embedding,
                         language,
+                        passage.page,
                     )
                     for (passage, embedding), language in zip(given, languages, strict=True)
                 ),
@@ -271,6 +274,8 @@ class Writer:
         """The files at or below a path; where there are none, those that were named so, wherever they lie."""
         if not source:
             return []
+        if is_address(source):
+            return [file for file in known if file.source == source]
         given = os.path.abspath(os.path.expanduser(source))
         tops = {Path(given), Path(os.path.realpath(given))}
         found = [file for file in known if any(self.real_path(file.path).is_relative_to(top) for top in tops)]

@@ -27,7 +27,7 @@ from starlette.exceptions import HTTPException
 from semsearch._version import __version__
 from semsearch.errors import InputError, SemsearchError
 from semsearch.index import Index
-from semsearch.records import ArticleInfo, Excerpt, Hit, Mode
+from semsearch.records import ArticleInfo, Excerpt, Hit, Mode, cited
 from semsearch.web.batching import Busy
 from semsearch.web.guard import Guard
 from semsearch.web.problems import told_as_problem
@@ -224,7 +224,12 @@ def _cut(hit: Hit, characters: int) -> str:
 
 
 def _hit(hit: Hit, text: str) -> str:
-    facts = {"passage_id": hit.passage_id, "cite": f"{hit.source}:{hit.line}", "title": hit.title, "heading": hit.heading}
+    facts = {
+        "passage_id": hit.passage_id,
+        "cite": cited(hit.source, hit.line, hit.page),
+        "title": hit.title,
+        "heading": hit.heading,
+    }
     date = hit.metadata.get("date")
     return _quoted({**facts, **({"date": date} if date else {}), "confidence": round(hit.confidence, 2)}, text)
 
@@ -247,7 +252,11 @@ def _excerpt(found: Excerpt, characters: int | None, middle: str = "") -> str:
         kept[place] = text
     for place in sorted(kept):
         passage = found.passages[place]
-        facts = {"passage_id": passage.passage_id, "cite": f"{info.source}:{passage.line}", "heading": passage.heading}
+        facts = {
+            "passage_id": passage.passage_id,
+            "cite": cited(info.source, passage.line, passage.page),
+            "heading": passage.heading,
+        }
         said.append(_quoted(facts, kept[place]))
     said.append("</article>")
     if len(kept) < len(places):

@@ -80,6 +80,7 @@ class Place(_Closed):
     line: int
     paragraph: int
     title: str
+    page: int
 
 
 class Part(_Closed):
@@ -113,6 +114,7 @@ class Hit(_Closed):
     line: int
     paragraph: int
     heading: str
+    page: int | None = Field(description="The page of a PDF; line counts on it.")
     highlight: Highlight
     scores: Scores
     confidence: float = Field(ge=0, le=1, description="The probability that the passage answers the question.")
@@ -147,6 +149,7 @@ class Passage(_Closed):
     line: int
     start: int
     end: int
+    page: int
 
 
 class Article(_Closed):

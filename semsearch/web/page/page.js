@@ -295,6 +295,11 @@ function marked(text, sentence) {
 
 const day = (metadata) => (typeof metadata.date === "string" ? metadata.date.slice(0, 10) : "");
 
+function cited(place) {
+  if (place.page) return `${place.source}, page ${place.page}`;
+  return place.source.includes("#") ? place.source : `${place.source}:${place.line}`;
+}
+
 function passage(hit) {
   const name = hit.title || hit.source;
   const link = make("a", { href: address({ ...state, article: hit.article_id, passage: hit.passage_id }), onclick: (event) => {
@@ -302,7 +307,7 @@ function passage(hit) {
     event.preventDefault();
     open(hit);
   } }, name);
-  const trail = [hit.heading, `${hit.source}${hit.source.includes("#") ? "" : `:${hit.line}`}`, day(hit.metadata)].filter(Boolean);
+  const trail = [hit.heading, cited(hit), day(hit.metadata)].filter(Boolean);
   const text = make("p", { class: "passage" }, ...marked(hit.text, hit.highlight.text));
   const before = make("div");
   const after = make("div");
@@ -323,7 +328,7 @@ function passage(hit) {
 
 function copies(hit) {
   if (!hit.duplicates.length) return null;
-  const places = hit.duplicates.slice(0, 3).map((place) => `${place.source}:${place.line}`);
+  const places = hit.duplicates.slice(0, 3).map(cited);
   const more = hit.duplicates.length - places.length;
   return make("p", { class: "copies" }, `Also in ${places.join(", ")}${more > 0 ? ` and ${more} more` : ""}`);
 }
