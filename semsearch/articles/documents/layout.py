@@ -1,0 +1,404 @@
+"""What stands on the pages of a PDF, put into the order in which it is read: lines, columns, paragraphs.
+
+In: `Segment`s, the stretches of text that a page draws, with their places. Out: paragraphs, in the order of reading, without the
+rows that pages repeat at their heads and feet, and without the hyphens at which lines were broken.
+
+A PDF says where letters are and nothing else; all of this is told from places and sizes. The rules, each where it is kept:
+
+- A *gutter* is a stretch of white that lies between two pieces of prose in several rows (`_gutters`); the cells of a table lie
+  above one another too, but are no prose. What lies across a gutter ends the columns above it.
+- A row that pages near each other have at the same height at their head or foot is a running one (`without_running`).
+- A paragraph ends where lines stand further apart than they mostly do, a line is set in, or the last one ends early (`_goes_on`).
+
+Pure: no files, no library. Deliberately not here: how a PDF is opened, what becomes a heading (`pdf`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+__all__ = ["Line", "Page", "Paragraph", "Segment", "paragraphs", "unmarked", "without_running"]
+
+_MIN_ROWS = 4
+"""Rows that must have the same white between them for it to part columns."""
+_PROSE = 16
+"""Characters that pieces of prose beside each other have on average, at least."""
+_CELL = 1.2
+"""Heights of a line that pieces of one line are apart when they are cells of a table."""
+_MAX_GUTTERS = 4
+_EDGE_ROWS = 3
+"""Rows at the head and the foot of a page that may be running ones."""
+_SAME_PLACE = 4.0
+"""Points by which the places of a running row differ from page to page."""
+_NEAR = 4
+"""Pages on which the same is looked for: left and right ones have each their own, chapters too."""
+_FEW_PAGES = 3
+_ROW_PITCH = 2.2
+"""Times the distance of lines that the rows of a table are apart at most."""
+_PAGE_NUMBER = re.compile(
+    r"\W*(?:(?:page|seite|página|p)\W*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\W*(?:of|von|de|sur|/)?\W*\d{1,4})?\W*", re.IGNORECASE
+)
+_NUMBER = re.compile(r"\d+")
+_PRINTED = re.compile(r"(?:file|https?)://\S+ \d+/\d+|\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}:\d\d\b.*")
+"""What browsers put above and below a page that they print."""
+_BULLET = re.compile(r"[•◦▪‣∙●○■□–—*·\-\uf0b7\uf0a7]\s+(?=\S)")
+_NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\[\d{1,3}\]|[a-z][.)]|\([a-zivx]{1,4}\))\s+(?=\S)")
+_SECTION = re.compile(r"(?:[A-Z]|\d{1,3}|[IVX]{1,5})(?:\.\d{1,3})*[.)]?")
+_ENDS = re.compile(r"[.!?…:。！？][\"'”’»)\]\d]*\Z")
+_LEADERS = re.compile(r"(?:\s?[.…·_]){4,}\s*")
+_WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_BROKEN_WORD = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)-\Z")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of text on one baseline; places in points, from the left and from the top."""
+
+    text: str
+    left: float
+    right: float
+    top: float
+    bottom: float
+    bold: bool = False
+
+    @property
+    def size(self) -> float:
+        """The height of its letters' boxes, in points."""
+        return self.bottom - self.top
+
+    @property
+    def middle(self) -> float:
+        """Half way between top and bottom."""
+        return (self.top + self.bottom) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page draws, in whatever order. ``number`` counts from 1; ``height`` in points."""
+
+    number: int
+    height: float
+    segments: Sequence[Segment]
+
+
+@dataclass(slots=True)
+class Line:
+    """A line as it is read: ``cells`` from the left, one where it is no row of a table.
+
+    ``number`` counts on its page from 1, ``column`` the columns of the page in the order of reading.
+    """
+
+    cells: list[str]
+    gaps: list[tuple[float, float]]
+    left: float
+    right: float
+    top: float
+    bottom: float
+    bold: bool
+    page: int
+    column: int
+    number: int = 0
+
+    @property
+    def text(self) -> str:
+        """Its cells, as those of a table are written."""
+        return " | ".join(self.cells)
+
+    @property
+    def size(self) -> float:
+        """The height of its letters' boxes, in points."""
+        return self.bottom - self.top
+
+
+@dataclass(slots=True)
+class Paragraph:
+    """Lines that belong together, as one text. ``starts`` has, for each page that it is on, where in the text that begins."""
+
+    lines: list[Line]
+    text: str = ""
+    starts: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether these are rows of cells."""
+        return len(self.lines[0].cells) > 1
+
+
+def unmarked(text: str) -> str:
+    """The text of an item behind its bullet; "" where there is none."""
+    match = _BULLET.match(text)
+    return text[match.end() :] if match else ""
+
+
+def without_running(pages: Sequence[Page]) -> list[Page]:
+    """Pages without the rows that are theirs and not the text's: numbers, and what is repeated at heads and feet."""
+    edges = [(page, row) for page in pages for row in _edges(page)]
+    alike: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for page, row in edges:
+        alike[_known_as(_written(row))].append((page.number, row[0].top))
+    gone: set[int] = set()
+    for page, row in edges:
+        text = _written(row)
+        number = _PAGE_NUMBER.fullmatch(text) is not None
+        same = sum(
+            0 < abs(other - page.number) <= _NEAR and abs(top - row[0].top) <= _SAME_PLACE
+            for other, top in alike[_known_as(text)]
+        )
+        own = number and str(page.number) in _NUMBER.findall(text) and len(pages) == 1
+        if own or _PRINTED.fullmatch(text) or same >= (1 if number or len(pages) <= _FEW_PAGES else 2):
+            gone.update(map(id, row))
+    return [Page(page.number, page.height, [item for item in page.segments if id(item) not in gone]) for page in pages]
+
+
+def _edges(page: Page) -> list[list[Segment]]:
+    """The first and the last rows of a page, in its outer fifths."""
+    rows = _rows(page.segments)
+    head = [row for row in rows[:_EDGE_ROWS] if row[0].top < 0.2 * page.height]
+    foot = [row for row in rows[max(_EDGE_ROWS, len(rows) - _EDGE_ROWS) :] if row[0].bottom > 0.8 * page.height]
+    # Of a few rows the last is the foot, whatever the first ones are.
+    if len(rows) <= 2 * _EDGE_ROWS:
+        foot = [row for row in rows[len(head) :] if row[0].bottom > 0.8 * page.height]
+    return [*head, *foot]
+
+
+def _written(row: Sequence[Segment]) -> str:
+    return " ".join(segment.text for segment in row)
+
+
+def _known_as(text: str) -> str:
+    """What is the same of a running row on every page."""
+    return "#" if _PAGE_NUMBER.fullmatch(text) else _NUMBER.sub("#", text).casefold()
+
+
+def paragraphs(pages: Sequence[Page]) -> list[Paragraph]:
+    """The text of pages, paragraph by paragraph; one that goes on in the next column or on the next page is one."""
+    lines = [line for page in pages for line in _lines(page)]
+    _find_tables(lines)
+    margins = _margins(lines)
+    pitches = _pitches(lines)
+    found: list[Paragraph] = []
+    for line in lines:
+        if found and _goes_on(found[-1].lines, line, margins, pitches):
+            found[-1].lines.append(line)
+        else:
+            found.append(Paragraph([line]))
+    words = Counter(word.casefold() for line in lines for word in _WORDS.findall(line.text))
+    for paragraph in found:
+        _join(paragraph, words)
+    return found
+
+
+def _lines(page: Page) -> list[Line]:
+    """A page's lines, column by column."""
+    gutters = _gutters(page.segments)
+    across: list[Segment] = []
+    rest: list[Segment] = []
+    for segment in page.segments:
+        reach = 0.3 * segment.size
+        crosses = any(segment.left < gutter - reach and segment.right > gutter + reach for gutter in gutters)
+        (across if crosses else rest).append(segment)
+    lines: list[Line] = []
+    column = 0
+    for spanning in [*_rows(across), []]:
+        limit = min((segment.middle for segment in spanning), default=float("inf"))
+        band = [segment for segment in rest if segment.middle < limit]
+        rest = [segment for segment in rest if segment.middle >= limit]
+        for inside in _by_column(band, gutters):
+            lines += [_line(row, page.number, column) for row in _rows(inside)]
+            column += 1
+        if spanning:
+            lines.append(_line(spanning, page.number, column))
+            # Those across that follow each other are one column.
+            column += 1 if not rest or any(segment.middle < spanning[0].bottom + spanning[0].size for segment in rest) else 0
+    for place, line in enumerate(lines, 1):
+        line.number = place
+    return lines
+
+
+def _by_column(segments: Sequence[Segment], gutters: Sequence[float]) -> list[list[Segment]]:
+    found: dict[int, list[Segment]] = defaultdict(list)
+    for segment in segments:
+        found[bisect_right(gutters, (segment.left + segment.right) / 2)].append(segment)
+    return [found[column] for column in sorted(found)]
+
+
+def _rows(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments on one baseline together, from the left; rows from the top."""
+    rows: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda segment: (segment.middle, segment.left)):
+        if rows and any(_beside(segment, other) for other in rows[-1][-_EDGE_ROWS:]):
+            rows[-1].append(segment)
+        else:
+            rows.append([segment])
+    for row in rows:
+        row.sort(key=lambda segment: segment.left)
+    return rows
+
+
+def _beside(one: Segment, other: Segment) -> bool:
+    """Whether two segments are on one line: they share most of the smaller one's height, and do not lie over each other."""
+    shared = min(one.bottom, other.bottom) - max(one.top, other.top)
+    over = min(one.right, other.right) - max(one.left, other.left)
+    return shared > 0.55 * min(one.size, other.size) and over < 0.5 * min(one.right - one.left, other.right - other.left) + 1
+
+
+def _line(row: Sequence[Segment], page: int, column: int) -> Line:
+    cells, gaps = [row[0].text], []
+    for before, segment in pairwise(row):
+        gap = segment.left - before.right
+        numbers_it = len(cells) == 1 and before is row[0] and _SECTION.fullmatch(before.text)
+        if gap > _CELL * max(before.size, segment.size) and not numbers_it:
+            cells.append(segment.text)
+            gaps.append((before.right, segment.left))
+        else:
+            # A raised number, or a letter of another font, stands close by.
+            cells[-1] += ("" if gap < 0.12 * before.size else " ") + segment.text
+    # What is small beside the rest, a raised number, is not what the line is measured by.
+    widest = max(row, key=lambda segment: segment.right - segment.left)
+    return Line(
+        cells=[_LEADERS.sub(" ", cell).strip() for cell in cells],
+        gaps=gaps,
+        left=row[0].left,
+        right=max(segment.right for segment in row),
+        top=widest.top,
+        bottom=widest.bottom,
+        bold=all(segment.bold for segment in row),
+        page=page,
+        column=column,
+    )
+
+
+def _gutters(segments: Sequence[Segment]) -> list[float]:
+    """Where white parts columns of prose: places from the left, in order."""
+    gaps: list[tuple[Segment, Segment]] = []
+    for row in _rows(segments):
+        gaps += [(left, right) for left, right in pairwise(row) if right.left - left.right > 0.6 * min(left.size, right.size)]
+    gutters: list[float] = []
+    while gaps and len(gutters) < _MAX_GUTTERS:
+        place = _most_shared(gaps)
+        here = [(left, right) for left, right in gaps if left.right <= place <= right.left]
+        gaps = [(left, right) for left, right in gaps if not left.right <= place <= right.left]
+        if len(here) < _MIN_ROWS:
+            break
+        letters = [sum(len(side[which].text) for side in here) / len(here) for which in (0, 1)]
+        if min(letters) >= _PROSE:
+            gutters.append(place)
+    return sorted(gutters)
+
+
+def _most_shared(gaps: Sequence[tuple[Segment, Segment]]) -> float:
+    """The middle of the stretch that lies in the most gaps."""
+    edges = sorted([(left.right, 0) for left, _ in gaps] + [(right.left, 1) for _, right in gaps])
+    most = depth = 0
+    best = edges[0][0]
+    for (place, closes), (following, _) in pairwise(edges):
+        depth += -1 if closes else 1
+        if depth > most:
+            most, best = depth, (place + following) / 2
+    return best
+
+
+def _find_tables(lines: Sequence[Line]) -> None:
+    """A row of cells has another one above or below it, with white at the same place; others are lines with a wide space."""
+
+    def shares(line: Line, other: Line) -> bool:
+        beside = (line.page, line.column) == (other.page, other.column)
+        return beside and any(min(a[1], b[1]) > max(a[0], b[0]) for a in line.gaps for b in other.gaps)
+
+    chained = [shares(above, below) for above, below in pairwise(lines)]
+    for at, line in enumerate(lines):
+        if not any(chained[max(0, at - 1) : at + 1]):
+            line.cells, line.gaps = [" ".join(line.cells)], []
+
+
+_Columns = Mapping[tuple[int, int], tuple[float, float]]
+
+
+def _margins(lines: Sequence[Line]) -> _Columns:
+    """Where the lines of each column begin and end."""
+    columns: dict[tuple[int, int], list[Line]] = defaultdict(list)
+    for line in lines:
+        columns[line.page, line.column].append(line)
+    # A title, or a line that sticks out, is not what the others are set to.
+    return {
+        key: (
+            sorted(line.left for line in there)[int(0.1 * (len(there) - 1))],
+            sorted(line.right for line in there)[int(0.9 * (len(there) - 1))],
+        )
+        for key, there in columns.items()
+    }
+
+
+def _pitches(lines: Sequence[Line]) -> dict[int, float]:
+    """How far the lines of each size are apart, mostly; sizes in whole points."""
+    found: dict[int, Counter[float]] = defaultdict(Counter)
+    for above, below in pairwise(lines):
+        if (above.page, above.column) == (below.page, below.column) and _same_size(above, below):
+            pitch = below.top - above.top
+            if 0 < pitch < 2.5 * above.size:
+                found[round(above.size)][round(pitch, 1)] += 1
+    # The smallest of those that are about as frequent: paragraphs of one line stand as far apart as paragraphs do.
+    return {
+        size: min(pitch for pitch, count in counted.items() if 2 * count >= max(counted.values()))
+        for size, counted in found.items()
+    }
+
+
+def _same_size(one: Line, other: Line) -> bool:
+    return abs(one.size - other.size) <= 0.08 * max(one.size, other.size)
+
+
+def _goes_on(before: Sequence[Line], line: Line, margins: _Columns, pitches: Mapping[int, float]) -> bool:
+    """Whether a line goes on with a paragraph."""
+    last = before[-1]
+    is_row = len(line.cells) > 1
+    if not _same_size(last, line) or is_row != (len(last.cells) > 1):
+        return False
+    ended = _ENDS.search(last.text) is not None
+    left, right = margins[last.page, last.column]
+    if (last.page, last.column) != (line.page, line.column):
+        fills = last.right >= right - 0.12 * (right - left)
+        begins = line.text[:1].islower() or last.text.endswith("-") or (fills and not ended)
+        return not is_row and begins and last.bold == line.bold and not _BULLET.match(line.text)
+    pitch = pitches.get(round(last.size), 1.3 * last.size)
+    if is_row:
+        return 0 <= line.top - last.top <= _ROW_PITCH * pitch
+    if last.bold != line.bold or not -last.size <= line.top - last.top <= 1.25 * pitch + 0.5:
+        return False
+    if _BULLET.match(line.text) or (_NUMBERED.match(line.text) and (ended or _NUMBERED.match(before[0].text))):
+        return False
+    # The first line of a paragraph is set in, the others are not.
+    set_in = line.left - left > 0.7 * line.size and line.left - last.left > 0.5 * line.size
+    ends_early = last.right < right - 0.25 * (right - left)
+    return not (ended and (set_in or ends_early))
+
+
+def _join(paragraph: Paragraph, words: Counter[str]) -> None:
+    """Make one text of a paragraph's lines."""
+    text = ""
+    page = 0
+    for line in paragraph.lines:
+        if text:
+            text = f"{text}\n" if paragraph.is_table else _before(text, line.text, words)
+        if line.page != page:
+            page = line.page
+            paragraph.starts.append((page, len(text)))
+        text += line.text
+    paragraph.text = text
+
+
+def _before(text: str, following: str, words: Counter[str]) -> str:
+    """A text as it stands before its next line: with a space, or without the hyphen at which a word was broken."""
+    broken, first = _BROKEN_WORD.search(text), _FIRST_WORD.match(following)
+    if broken and first:
+        with_hyphen, joined = f"{broken[1]}-{first[0]}".casefold(), f"{broken[1]}{first[0]}".casefold()
+        # A word that has a hyphen anyway keeps it: as the rest of the text spells it, and before a capital.
+        return text if words[with_hyphen] > words[joined] or not first[0][0].islower() else text[:-1]
+    # A range or a date is not torn apart.
+    return text if re.search(r"\w[-–]\Z", text) and following[:1].isalnum() else f"{text} "
