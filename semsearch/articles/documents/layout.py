@@ -38,6 +38,8 @@ _SAME_PLACE = 4.0
 _NEAR = 4
 """Pages on which the same is looked for: left and right ones have each their own, chapters too."""
 _FEW_PAGES = 3
+_PITCH = 1.2
+"""Heights of a line that lines are apart, where nothing is known."""
 _ROW_PITCH = 2.2
 """Times the distance of lines that the rows of a table are apart at most."""
 _PAGE_NUMBER = re.compile(
@@ -46,7 +48,9 @@ _PAGE_NUMBER = re.compile(
 _NUMBER = re.compile(r"\d+")
 _PRINTED = re.compile(r"(?:file|https?)://\S+ \d+/\d+|\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}:\d\d\b.*")
 """What browsers put above and below a page that they print."""
-_BULLET = re.compile(r"[•◦▪‣∙●○■□–—*·\-\uf0b7\uf0a7]\s+(?=\S)")
+_DOTS = "•◦▪‣∙●○■□·\uf0b7\uf0a7"
+_BULLET = re.compile(rf"[{_DOTS}–—*\-]\s+(?=\S)")
+"""A dash or a star may as well stand within a sentence, at the beginning of a line."""
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\[\d{1,3}\]|[a-z][.)]|\([a-zivx]{1,4}\))\s+(?=\S)")
 _SECTION = re.compile(r"(?:[A-Z]|\d{1,3}|[IVX]{1,5})(?:\.\d{1,3})*[.)]?")
 _ENDS = re.compile(r"[.!?…:。！？][\"'”’»)\]\d]*\Z")
@@ -336,18 +340,21 @@ def _margins(lines: Sequence[Line]) -> _Columns:
 
 
 def _pitches(lines: Sequence[Line]) -> dict[int, float]:
-    """How far the lines of each size are apart, mostly; sizes in whole points."""
+    """How far the lines of each size are apart, mostly; sizes in whole points. Under 0, for all others: in heights of a line."""
     found: dict[int, Counter[float]] = defaultdict(Counter)
     for above, below in pairwise(lines):
-        if (above.page, above.column) == (below.page, below.column) and _same_size(above, below):
-            pitch = below.top - above.top
-            if 0 < pitch < 2.5 * above.size:
-                found[round(above.size)][round(pitch, 1)] += 1
+        pitch = below.top - above.top
+        beside = (above.page, above.column) == (below.page, below.column)
+        if beside and _same_size(above, below) and 0 < pitch < 2.5 * above.size:
+            found[round(above.size)][round(pitch, 1)] += 1
+            found[0][round(pitch / above.size, 1)] += 1
     # The smallest of those that are about as frequent: paragraphs of one line stand as far apart as paragraphs do.
-    return {
+    pitches = {
         size: min(pitch for pitch, count in counted.items() if 2 * count >= max(counted.values()))
         for size, counted in found.items()
+        if counted.total() >= _MIN_ROWS
     }
+    return {0: _PITCH, **pitches}
 
 
 def _same_size(one: Line, other: Line) -> bool:
@@ -366,12 +373,13 @@ def _goes_on(before: Sequence[Line], line: Line, margins: _Columns, pitches: Map
         fills = last.right >= right - 0.12 * (right - left)
         begins = line.text[:1].islower() or last.text.endswith("-") or (fills and not ended)
         return not is_row and begins and last.bold == line.bold and not _BULLET.match(line.text)
-    pitch = pitches.get(round(last.size), 1.3 * last.size)
+    pitch = pitches.get(round(last.size), pitches[0] * last.size)
     if is_row:
         return 0 <= line.top - last.top <= _ROW_PITCH * pitch
     if last.bold != line.bold or not -last.size <= line.top - last.top <= 1.25 * pitch + 0.5:
         return False
-    if _BULLET.match(line.text) or (_NUMBERED.match(line.text) and (ended or _NUMBERED.match(before[0].text))):
+    marked = _BULLET.match(line.text) or _NUMBERED.match(line.text)
+    if marked and (ended or line.text[0] in _DOTS or _BULLET.match(before[0].text) or _NUMBERED.match(before[0].text)):
         return False
     # The first line of a paragraph is set in, the others are not.
     set_in = line.left - left > 0.7 * line.size and line.left - last.left > 0.5 * line.size

@@ -13,7 +13,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -45,10 +45,15 @@ _BACK = 0.6
 """Heights of letters that one may stand behind where the last one ends, as accents and kerned letters do."""
 _LARGER = 1.12
 """Times the size of most letters that those of a heading have."""
+_NEARLY = 1.05
+"""Times as large that of two letters of one size one is at most."""
 _HEADING_WORDS = 20
 _FILE_NAME = re.compile(r"(?:microsoft word\s*-.*|\S+\.\w{2,5}|untitled.*|document\d*|\W*)\Z", re.IGNORECASE)
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d{2})?(\d{2})?")
 _NO_LETTER = re.compile(r"[\W_]+")
+_ACCENTS = {"´": "\u0301", "ˆ": "\u0302", "¨": "\u0308", "˜": "\u0303", "¸": "\u0327", "ˇ": "\u030c", "˚": "\u030a"}
+_ACCENTED = re.compile(rf"([{''.join(_ACCENTS)}]) ?([^\W\d_])")
+"""TeX sets an accent and then its letter."""
 
 
 class _Letter(NamedTuple):
@@ -212,6 +217,7 @@ def _follows(last: _Letter, letter: _Letter) -> bool:
 
 def _segment(letters: Sequence[_Letter]) -> Iterator[Segment]:
     text = printable("".join(letter.text for letter in letters).translate(_LIGATURES)).strip()
+    text = _ACCENTED.sub(_composed, text)
     shown = [letter for letter in letters if letter is not _SPACE]
     if text:
         yield Segment(
@@ -221,6 +227,11 @@ def _segment(letters: Sequence[_Letter]) -> Iterator[Segment]:
             *_height(shown),
             all(letter.bold for letter in shown),
         )
+
+
+def _composed(found: re.Match[str]) -> str:
+    letter = unicodedata.normalize("NFC", found[2] + _ACCENTS[found[1]])
+    return letter if len(letter) == 1 else found[0]
 
 
 def _height(letters: Sequence[_Letter]) -> tuple[float, float]:
@@ -236,16 +247,15 @@ def _pieces(found: Sequence[Paragraph]) -> list[Piece]:
         for line in paragraph.lines:
             letters[round(line.size, 1)] += len(line.text)
     body = letters.most_common(1)[0][0] if letters else 0.0
-    sizes = sorted(
-        {_size(paragraph) for paragraph in found if _is_heading(paragraph, body) and _is_large(paragraph, body)}, reverse=True
-    )
+    sizes = _sizes(paragraph.lines[0].size for paragraph in found if _is_heading(paragraph, body) and _is_large(paragraph, body))
     pieces: list[Piece] = []
     for paragraph in found:
         item = layout.unmarked(paragraph.text)
         if paragraph.is_table:
             pieces.append(("table", 0, paragraph.text))
         elif _is_heading(paragraph, body):
-            level = sizes.index(_size(paragraph)) if _is_large(paragraph, body) else len(sizes)
+            # Behind all that are larger; those that are as large as the text, but bold, are the last.
+            level = sum(size > _NEARLY * paragraph.lines[0].size for size in sizes)
             pieces.append(("heading", min(6, 1 + level), paragraph.text))
         elif item:
             pieces.append(("item", 0, f"- {item}"))
@@ -254,9 +264,13 @@ def _pieces(found: Sequence[Paragraph]) -> list[Piece]:
     return pieces
 
 
-def _size(paragraph: Paragraph) -> float:
-    """In half points: the letters of one size are not all equally high."""
-    return round(2 * paragraph.lines[0].size) / 2
+def _sizes(sizes: Iterable[float]) -> list[float]:
+    """The sizes that can be told apart, the largest first: those of one size are not all equally high."""
+    found: list[float] = []
+    for size in sorted(sizes, reverse=True):
+        if not found or found[-1] > _NEARLY * size:
+            found.append(size)
+    return found
 
 
 def _is_large(paragraph: Paragraph, body: float) -> bool:
