@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 import stat
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from semsearch._version import __version__
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Precision, Problem
-from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, network_of, recall_of, target_of
+from semsearch.store import SEGMENT_ROWS, Codes, columns_of, embedding_hash, network_of, recall_of, target_of
 from semsearch.store.writer import Writer
 from semsearch.vectors import EXACT_ROWS, measure
 
@@ -77,6 +78,7 @@ class Builder:
     :param compact: without codes of words; None as the index is, which is with them where it is new.
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
+    :param columns: of tables and records, by what they are: ``text``, ``title``; None for those that the index has.
     :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or another
         precision, or the reverse.
     """
@@ -91,6 +93,7 @@ class Builder:
         compact: bool | None = None,
         target_recall: float | None = None,
         precision: Precision | None = None,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         self._whole = whole
         self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
@@ -105,6 +108,7 @@ class Builder:
             self._compact = self._chosen(compact)
             self._quantized = self._in_eight_bits(precision)
             self._target = target_recall or target_of(self._writer.meta)
+            self._columns = columns_of(self._writer.meta) if columns is None else _checked(columns)
         except BaseException:
             self._writer.close()
             raise
@@ -151,7 +155,7 @@ class Builder:
             encoder, network = self._calibrated(encoder, progress)
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
         set_canaries(self._writer, encoder)
-        facts = {"passages": self._cutting, "target_recall": str(self._target)}
+        facts = {"passages": self._cutting, "target_recall": str(self._target), "columns": json.dumps(dict(self._columns))}
         if self._quantized:
             facts["precision"] = _INT8
         if self._compact:
@@ -191,13 +195,19 @@ class Builder:
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
         known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._writer.meta.get("passages") == self._cutting
+        current = self._writer.meta.get("passages") == self._cutting and columns_of(self._writer.meta) == self._columns
+        missing_library: dict[str, list[str]] = defaultdict(list)
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
             if progress:
                 progress("reading", done, len(self._found.files))
             before = known.pop(file.path, None)
             data, digest = self._load_bytes(file)
+            if isinstance(data, articles.Missing):
+                # It is new again once the library is there.
+                missing_library[str(data)].append(file.source)
+                counts["unchanged"] += before is not None
+                continue
             if before and isinstance(data, articles.Unreadable):
                 # It may be readable again next time, and its passages need not be encoded again then.
                 self.problems.append(Problem(file.source, f"{data}; kept as it was indexed"))
@@ -214,10 +224,13 @@ class Builder:
             readable = self._add(file, data, digest, encoder)
             if before or readable:
                 counts["changed" if before else "added"] += 1
+        for reason, sources in missing_library.items():
+            more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
+            self.problems.append(Problem(f"{sources[0]}{more}", reason))
         if self.problems and not any(counts.values()):
             worst = self.problems[0]
             raise InputError(f"nothing could be read: {worst.source}: {worst.reason}")
-        missing = {path: row for path, row in known.items() if _is_missing(path)}
+        missing = {path: row for path, row in known.items() if not row.is_address and _is_missing(path)}
         gone = [row.id for path, row in missing.items() if self._found.looked_for(path)]
         self._writer.remove_files(gone)
         counts["removed"] = len(gone)
@@ -243,10 +256,10 @@ class Builder:
         if isinstance(data, InputError):
             items: Iterable[Any] = [Problem(file.source, str(data))]
         else:
-            items = articles.read(file, data)
+            items = articles.read(file, data, self._columns)
         problems: list[Problem] = []
         count = 0
-        row = self._writer.add_file(self._writer.stored_path(file.path), file.source, digest)
+        row = self._writer.add_file(file.address or self._writer.stored_path(file.path), file.source, digest)
         for item in items:
             if isinstance(item, Problem):
                 problems.append(item)
@@ -267,6 +280,17 @@ class Builder:
         self._writer.set_problems(row, problems)
         self.problems += problems
         return count
+
+
+def _checked(columns: Mapping[str, str]) -> dict[str, str]:
+    """Columns that were named.
+
+    :raises InputError: if they are named for something else than there is.
+    """
+    unknown = [role for role in columns if role not in articles.COLUMNS]
+    if unknown:
+        raise InputError(f"no column can be named for {unknown[0]!r}, only for {' and '.join(articles.COLUMNS)}")
+    return dict(columns)
 
 
 def _kind(compact: bool) -> str:

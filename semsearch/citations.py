@@ -14,7 +14,7 @@ from semsearch.articles import SourceFile
 from semsearch.errors import InputError
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Citation, Passage, Problem
-from semsearch.store import FileRow, Reader
+from semsearch.store import FileRow, Reader, columns_of
 
 __all__ = ["verify", "verify_all"]
 
@@ -49,7 +49,7 @@ class _Again:
         self._now: dict[str, list[tuple[str, Passage]]] | None = {}
         self._reason = "the passage is not in it any more"
         cutting = reader.meta.get("passages", "")
-        found = SourceFile(Path(file.path), file.source)
+        found = SourceFile(Path(file.path), file.source, file.source if file.is_address else "")
         try:
             data = articles.load(found)
         except InputError as error:
@@ -58,7 +58,7 @@ class _Again:
         if hashlib.sha256(data).digest() == file.sha256 and cutting.split(" ")[0] == str(passages.VERSION):
             self._now = None
             return
-        for article in articles.read(found, data):
+        for article in articles.read(found, data, columns_of(reader.meta)):
             if isinstance(article, Problem):
                 continue
             record = article.source.removeprefix(file.source)

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -115,6 +115,7 @@ class Index:
         compact: bool | None = None,
         target_recall: float | None = None,
         precision: Precision | None = None,
+        columns: Mapping[str, str] | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
     ) -> Index:
@@ -125,7 +126,15 @@ class Index:
         # Not at the top: see the module.
         from semsearch.builder import Builder
 
-        builder = Builder(Path(path), _as_list(sources), fresh, compact=compact, target_recall=target_recall, precision=precision)
+        builder = Builder(
+            Path(path),
+            _as_list(sources),
+            fresh,
+            compact=compact,
+            target_recall=target_recall,
+            precision=precision,
+            columns=columns,
+        )
         try:
             counts, used = builder.run(model, encoder, progress)
         finally:
@@ -499,6 +508,7 @@ def build(
     compact: bool | None = None,
     target_recall: float | None = None,
     precision: Precision | None = None,
+    columns: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
 ) -> Index:
@@ -508,7 +518,7 @@ def build(
     named. Files of other sources stay as they are. What cannot be read is left out and listed in ``index.report.problems``.
     Until all is done the index stays as it was, whatever happens.
 
-    :param sources: a file, folder or glob pattern, or several.
+    :param sources: a file, folder or glob pattern, or several; or the address of a page or feed, which is fetched.
     :param path: the index directory; made if it is not there.
     :param model: the bundled model's name, the folder of a sentence-transformers model, or a name on the Hugging Face hub;
         None for the one that the index has, or the default where it is new or ``fresh``.
@@ -522,6 +532,8 @@ def build(
     :param precision: ``int8`` for passages encoded in 8 bits, by a network that is calibrated on 100 of them and kept in the
         index (23 MB for the default model): faster, with not quite the same vectors, and not for models that only
         sentence-transformers can run. None for what the index has, or ``float`` where it is new.
+    :param columns: of CSV and Parquet files, and keys of JSONL records, by what they are: ``{"text": "abstract", "title":
+        "headline"}``. Where there are none by these names, the usual ones are taken. None for those that the index has.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
@@ -538,6 +550,7 @@ def build(
         compact=compact,
         target_recall=target_recall,
         precision=precision,
+        columns=columns,
         progress=progress,
         encoder=encoder,
     )

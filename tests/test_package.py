@@ -44,6 +44,14 @@ DOORS = {
     "lxml": "articles",
     "yaml": "articles",
     "charset_normalizer": "articles",
+    "pypdfium2": "articles",
+    "mammoth": "articles",
+    "odfdo": "articles",
+    "striprtf": "articles",
+    "feedparser": "articles",
+    "docutils": "articles",
+    "pyarrow": "articles",
+    "httpcore": "articles",
     "apsw": "store",
     "ir_measures": "metrics",
     "scipy": "metrics",
@@ -79,6 +87,13 @@ HEAVY = {
     "uvicorn",
     "mcp",
     "prompt_toolkit",
+    "pypdfium2",
+    "mammoth",
+    "odfdo",
+    "feedparser",
+    "docutils",
+    "pyarrow",
+    "httpcore",
 }
 
 

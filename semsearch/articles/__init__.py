@@ -1,4 +1,4 @@
-"""Files to articles: `find` names the files, `read` gives the articles in one of them.
+"""Files to articles: `find` names the files, `load` and `read` give the articles in one of them.
 
 In: paths. Out: `Article`s with clean blocks whose runs lead back to the file, and `Problem`s for what could not be read.
 A file that cannot be read never stops the others.
@@ -9,27 +9,48 @@ Deliberately not here: passages, sentences, anything that knows the model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from semsearch.articles import html, jsonl, markdown, text
+from semsearch.articles import apart, documents, html, jsonl, markdown, text
 from semsearch.articles.decode import decode
-from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find, read_regular
+from semsearch.articles.documents import Draft, Missing
+from semsearch.articles.documents.packed import gunzipped, is_gzip
+from semsearch.articles.files import SUFFIXES, Found, SourceFile, find, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
 
-__all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable", "find", "load", "read"]
+__all__ = [
+    "COLUMNS",
+    "MAX_ARTICLE_BYTES",
+    "SUFFIXES",
+    "Found",
+    "Missing",
+    "SourceFile",
+    "Unreadable",
+    "close",
+    "find",
+    "load",
+    "read",
+]
 
+COLUMNS = ("text", "title")
+"""What columns of a table, or keys of a record, can be named for."""
 MAX_ARTICLE_BYTES = 32 * 2**20
-"""A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""
+"""A file that is one article may be this large (the King James Bible has 4.4 MB); one of many articles may be larger."""
+_MAX_DOCUMENT_BYTES = 512 * 2**20
+"""Of a document, whose pictures take most of it."""
+_MAX_UNPACKED_BYTES = 2 * 2**30
+"""What gzip may make of a file of many articles."""
 
 MAX_TITLE = 1000
 """Characters of a title, which is read, and kept in the index, with each of its passages: what is longer is cut at a word. A
 heading that is longer is a paragraph. The longest title of twelve collections of papers and news has 300."""
 
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FOOTER_WORDS = 12
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", ":")
@@ -39,50 +60,116 @@ class Unreadable(InputError):
     """A file that is there but could not be read this time: permissions, a device that is away."""
 
 
-def load(file: SourceFile) -> bytes:
-    """The bytes of a file.
+def close() -> None:
+    """End the process in which some formats are read; the next such file starts another."""
+    apart.close()
 
-    :raises Unreadable: if the system does not let it be read.
+
+def load(file: SourceFile) -> bytes:
+    """The bytes of a file, or of what stands at an address.
+
+    :raises Unreadable: if the system does not let it be read, or it cannot be fetched.
+    :raises Missing: if what reads its kind is not installed.
     :raises InputError: if it is empty, or too large for one article.
     """
-    growing = file.suffix in JSONL
+    documents.check_installed(file.kind)
+    data = _fetched(file.address) if file.address else _from_disk(file)
+    if not data.strip():
+        raise InputError("empty file")
+    documents.check_installed(_kind(file, data))
+    return data
+
+
+def _fetched(address: str) -> bytes:
+    # Not at the top: it is asked for by few.
+    from semsearch.articles.fetch import fetch
+
+    try:
+        return fetch(address)
+    except Missing:
+        raise
+    except InputError as error:
+        raise Unreadable(str(error)) from error
+
+
+def _from_disk(file: SourceFile) -> bytes:
+    growing = file.kind in documents.GROWING
+    most = _most(file.kind)
     try:
         if growing:
             # No more than there is now: what is being written to may grow for ever.
             size = file.path.stat().st_size
             data, size = read_regular(file.path, max(size, MAX_ARTICLE_BYTES))
         else:
-            data, size = read_regular(file.path, MAX_ARTICLE_BYTES + 1)
+            data, size = read_regular(file.path, most + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
-    if not growing and len(data) > MAX_ARTICLE_BYTES:
+    if not growing and len(data) > most:
         raise InputError(
-            f"{max(size, len(data)) / 2**20:.0f} MB, more than the {MAX_ARTICLE_BYTES // 2**20} MB of one article: split the file"
+            f"{max(size, len(data)) / 2**20:.0f} MB, more than the {most // 2**20} MB of one article: split the file"
         )
-    if not data.strip():
-        raise InputError("empty file")
     return data
 
 
-def read(file: SourceFile, data: bytes) -> Iterator[Article | Problem]:
-    """The articles in a file's bytes, in order, and what was wrong with it or with parts of it."""
+def _kind(file: SourceFile, data: bytes) -> str:
+    """The kind of a file, by its name or by what is in it."""
+    if file.kind:
+        return file.kind
+    found = documents.sniffed(data)
+    if found == "text" and file.address:
+        # A page says what it is; text may be of any kind.
+        return SourceFile(file.path, file.address.partition("?")[0]).kind or found
+    return found
+
+
+def read(file: SourceFile, data: bytes, columns: Mapping[str, str] = _NO_COLUMNS) -> Iterator[Article | Problem]:
+    """The articles in a file's bytes, in order, and what was wrong with it or with parts of it.
+
+    :param columns: of tables and records, by what they are (`COLUMNS`), in place of those that are usual.
+    """
     try:
-        content = decode(data, html=file.suffix in HTML)
-        if file.suffix in JSONL:
-            yield from _read_jsonl(file, content)
-        elif file.suffix in HTML:
-            page = html.read(content)
+        if is_gzip(data):
+            data = gunzipped(data, _MAX_UNPACKED_BYTES if file.kind in documents.GROWING else _most(file.kind))
+        kind = _kind(file, data)
+        if kind == "jsonl":
+            yield from _read_jsonl(file, decode(data), columns)
+        elif kind == "html":
+            page = html.read(decode(data, html=True))
             yield _article(file, page.title, normalise(page.metadata), page.blocks)
+        elif kind in documents.TEXT_KINDS:
+            yield from _read_text(file, decode(data), kind)
         else:
-            yield from _read_text(file, content)
+            yield from _read_document(file, kind, data, columns)
     except InputError as error:
         yield Problem(file.source, str(error))
     except RecursionError:
         yield Problem(file.source, "nested too deeply to be read")
 
 
-def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
-    for record in jsonl.records(content):
+def _most(kind: str) -> int:
+    """Bytes that a file of one article may have; those whose name does not tell their kind are read as texts first."""
+    return _MAX_DOCUMENT_BYTES if kind and kind not in documents.TEXT_KINDS else MAX_ARTICLE_BYTES
+
+
+def _read_document(file: SourceFile, kind: str, data: bytes, columns: Mapping[str, str]) -> Iterator[Article | Problem]:
+    reader = apart.read if kind in documents.APART else documents.read
+    for draft in reader(kind, data, columns):
+        if isinstance(draft, InputError):
+            yield Problem(file.source, str(draft))
+        elif draft.record and kind in documents.ROWS:
+            yield Article(file.source + draft.record, _shortened(draft.title), normalise(draft.metadata), tuple(draft.blocks))
+        else:
+            yield _of_draft(file, draft)
+
+
+def _of_draft(file: SourceFile, draft: Draft) -> Article:
+    found = _article(file, draft.title, normalise(draft.metadata), draft.blocks)
+    title = "" if draft.record and not draft.title else found.title
+    return replace(found, source=file.source + draft.record, title=title, page_starts=draft.page_starts)
+
+
+def _read_jsonl(file: SourceFile, content: str, columns: Mapping[str, str]) -> Iterator[Article | Problem]:
+    for record in jsonl.records(content, columns):
         if not isinstance(record, jsonl.Record):
             yield Problem(file.source, str(record))
             continue
@@ -91,12 +178,12 @@ def _read_jsonl(file: SourceFile, content: str) -> Iterator[Article | Problem]:
         yield Article(f"{file.source}#{record.line}", _shortened(record.title), record.metadata, blocks)
 
 
-def _read_text(file: SourceFile, content: str) -> Iterator[Article | Problem]:
+def _read_text(file: SourceFile, content: str, kind: str) -> Iterator[Article | Problem]:
     metadata, start, wrong = split_front_matter(content)
     if wrong:
         yield Problem(file.source, wrong)
     title = str(metadata.pop("title", "")).strip()
-    if file.suffix in MARKDOWN:
+    if kind == "markdown":
         blocks = list(markdown.blocks(content, start))
     else:
         blocks = list(text.paragraphs(content, start))
@@ -124,13 +211,15 @@ def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: lis
         if block.kind == "heading" and block.level == 1 and _plain(block.text) == plain_title:
             continue
         kept.append(block)
+    if file.address:
+        metadata.setdefault("url", file.address)
     footer = _take_footer(kept)
     if footer:
         metadata.setdefault("footer", footer)
     if not any(block.kind not in ("heading", "rule") for block in kept):
         # Only headings, or nothing but an address: what there is, is the text.
         kept = [Block("paragraph", block.text, block.line, block.runs) for block in blocks if block.text]
-    return Article(file.source, title or _stem(file.path), metadata, tuple(kept))
+    return Article(file.source, title or _stem(file), metadata, tuple(kept))
 
 
 def _top_heading(blocks: list[Block]) -> str:
@@ -167,5 +256,8 @@ def _shortened(title: str) -> str:
     return (kept.rpartition(" ")[0].rstrip() or kept) + "…"
 
 
-def _stem(path: Path) -> str:
-    return re.sub(r"[\s_-]+", " ", path.stem).strip() or path.name
+def _stem(file: SourceFile) -> str:
+    if file.address:
+        return file.address
+    stem = file.path.name.removesuffix(".gz").rpartition(".")[0] or file.path.name
+    return re.sub(r"[\s_-]+", " ", stem).strip() or file.path.name

@@ -19,32 +19,34 @@ from itertools import takewhile
 from pathlib import Path
 
 from semsearch.articles.decode import printable
+from semsearch.articles.documents import KINDS
 from semsearch.errors import InputError
-from semsearch.records import INDEX_DATABASE, Problem
+from semsearch.records import INDEX_DATABASE, Problem, is_address
 
-__all__ = ["MARKDOWN", "SUFFIXES", "Found", "SourceFile", "find", "read_regular"]
+__all__ = ["SUFFIXES", "Found", "SourceFile", "find", "read_regular"]
 
-TEXT = frozenset({".txt", ".text"})
-MARKDOWN = frozenset({".md", ".markdown", ".mdown"})
-HTML = frozenset({".html", ".htm", ".xhtml"})
-JSONL = frozenset({".jsonl", ".ndjson"})
-SUFFIXES = TEXT | MARKDOWN | HTML | JSONL
+SUFFIXES = frozenset(KINDS)
+"""Of files that are found in folders; ``.gz`` may follow each."""
+_PACKED = ".gz"
 
 _LEADS_OUT = "leads out of its folder: name its target to index it"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read: ``path`` is absolute with links resolved, ``source`` the name that the user knows it by."""
+    """A file to read: ``path`` is absolute with links resolved, ``source`` the name that the user knows it by.
+
+    Of a page or feed to fetch, ``address`` is where from, and so are the others; it is "" for a file.
+    """
 
     path: Path
     source: str
+    address: str = ""
 
     @property
-    def suffix(self) -> str:
-        """What tells the kind of file: the suffix of the name it goes by, or of what a link by that name leads to."""
-        known = Path(self.source).suffix.lower()
-        return known if known in SUFFIXES else self.path.suffix.lower()
+    def kind(self) -> str:
+        """The kind of file by the name it goes by, or by that of what a link by that name leads to; "" if neither tells."""
+        return "" if self.address else _kind(self.source) or _kind(self.path.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Found:
 
         A file that is still there, but is never found in a folder because of its name, was named by itself and is kept.
         """
-        passed_over = path.name.startswith(".") or path.suffix.lower() not in SUFFIXES
+        passed_over = path.name.startswith(".") or not _kind(path.name)
         if passed_over and os.path.isfile(path):  # noqa: PTH113 (is_file raises in a folder that may not be entered)
             return False
         in_folder = any(path.is_relative_to(folder) for folder in self.folders)
@@ -75,7 +77,8 @@ class Found:
 def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
     """The files that the sources stand for, and what could not be followed.
 
-    A source is a file (of any suffix), a folder (read recursively, files with one of `SUFFIXES`) or a glob pattern.
+    A source is a file (of any suffix), a folder (read recursively, files with one of `SUFFIXES`), a glob pattern, or the address
+    of a page or feed.
 
     :raises InputError: if there is no source, or one names nothing that exists.
     """
@@ -86,6 +89,13 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
     folders: list[Path] = []
     patterns: list[str] = []
     for source in [os.path.expanduser(os.fspath(source)) for source in sources]:
+        if is_address(source):
+            # Not at the top: it is asked for by few.
+            from semsearch.articles.fetch import normal
+
+            address = normal(source)
+            found.setdefault(Path(address), SourceFile(Path(address), address, address))
+            continue
         base = None
         matches: list[str | Problem] = [source]
         if not os.path.lexists(source):
@@ -111,6 +121,14 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
                     found.setdefault(item.path, item)
     files = sorted(found.values(), key=lambda file: str(file.path))
     return Found(files, list(dict.fromkeys(problems)), list(dict.fromkeys(folders)), patterns)
+
+
+def _kind(name: str) -> str:
+    """What a file's name says of its kind, packed by gzip or not; "" if nothing."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
+    if suffixes and suffixes[-1] == _PACKED:
+        suffixes.pop()
+    return KINDS.get(suffixes[-1], "") if suffixes else ""
 
 
 def _named(pattern: str) -> tuple[str, ...]:
@@ -247,7 +265,7 @@ def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
                 folders += [] if _holds_index(entry.path) else [(entry.path, real / entry.name)]
                 continue
             is_link = entry.is_symlink()
-            if Path(entry.name).suffix.lower() not in SUFFIXES and not (is_link and os.path.isdir(entry.path)):
+            if not _kind(entry.name) and not (is_link and os.path.isdir(entry.path)):
                 continue
             path = _resolve(entry.path, None if is_link else real / entry.name)
             if isinstance(path, Problem):

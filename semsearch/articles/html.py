@@ -22,7 +22,7 @@ from semsearch.records import Block, BlockKind, Run
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-__all__ = ["Page", "plain_text", "read"]
+__all__ = ["Page", "outline", "plain_text", "read"]
 
 _MAX_ELEMENTS = 20_000
 _MAX_DEPTHS = 1_000_000
@@ -111,6 +111,15 @@ def _top_heading(pieces: list[Piece]) -> str:
     """The only heading of the first level, if there is one."""
     tops = [text for _, level, text in pieces if level == 1]
     return tops[0] if len(tops) == 1 else ""
+
+
+def outline(text: str) -> list[Piece]:
+    """The blocks of some HTML that is an article and nothing besides, as it was sent by mail or made of a document.
+
+    :raises InputError: if it is nested too deeply.
+    """
+    tree = _parse(text) if text.strip() else None
+    return [] if tree is None else Walker(tree).pieces
 
 
 def plain_text(text: str) -> str:

@@ -6,7 +6,7 @@ Deliberately not here: how the text of a record is cut into blocks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from semsearch.articles.decode import printable
@@ -27,19 +27,22 @@ class Record(NamedTuple):
     metadata: dict[str, Any]
 
 
-def records(text: str) -> Iterator[Record | InputError]:
-    """The records of a file, or for a line that is none what is wrong with it. Blank lines are passed over."""
+def records(text: str, columns: Mapping[str, str]) -> Iterator[Record | InputError]:
+    """The records of a file, or for a line that is none what is wrong with it. Blank lines are passed over.
+
+    :param columns: keys that take the place of ``text`` and ``title`` where a record has them.
+    """
     # Not splitlines(): a JSON string may hold U+2028 and the like unescaped.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            yield _record(number, line)
+            yield _record(number, line, columns)
         except InputError as error:
             yield error
 
 
-def _record(number: int, line: str) -> Record:
+def _record(number: int, line: str, columns: Mapping[str, str]) -> Record:
     try:
         loaded = json.loads(line)
     except json.JSONDecodeError as error:
@@ -48,11 +51,11 @@ def _record(number: int, line: str) -> Record:
         raise InputError(f"line {number}: JSON that cannot be read ({error})") from error
     if not isinstance(loaded, dict):
         raise InputError(f"line {number}: not a JSON object with a 'text' key")
-    keys = [key for key in _TEXT_KEYS if isinstance(loaded.get(key), str)]
+    keys = [key for key in (columns.get("text", "text"), *_TEXT_KEYS) if isinstance(loaded.get(key), str)]
     if not keys:
         raise InputError(f"line {number}: no 'text' key with a string")
     text = printable(loaded.pop(next((key for key in keys if loaded[key].strip()), keys[0])))
-    title = loaded.pop("title", None)
+    title = loaded.pop(columns["title"] if columns.get("title") in loaded else "title", None)
     title = printable(str(title)).strip() if isinstance(title, str | int | float) else ""
     try:
         metadata = normalise(loaded)

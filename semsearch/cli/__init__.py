@@ -115,6 +115,13 @@ class _NoteHandler(logging.Handler):
     metavar="MB",
     help="Fill so many megabytes with what is under way, beside the model (default 256).",
 )
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="text=NAME",
+    help="Which column of CSV and Parquet files, or key of JSONL records, is the text, or the title (title=NAME); repeatable.",
+)
 @json_option
 def index(
     sources: Sequence[str],
@@ -126,18 +133,28 @@ def index(
     precision: Precision | None,
     threads: int | None,
     memory: int | None,
+    columns: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Index articles, or refresh an index: files, folders or patterns.
+    """Index articles, or refresh an index: files, folders, patterns, or the address of a page or feed.
 
-    Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
+    Reads text, Markdown, HTML, JSONL, CSV, EPUB and mail; with the extra formats also PDF, DOCX, ODT, RTF, Parquet,
+    reStructuredText, feeds and addresses; any of these packed by gzip. Only what is new is encoded; files gone from a folder
+    named are dropped.
     """
     if threads:
         os.environ[THREADS] = str(threads)
     if memory:
         os.environ[MEMORY] = str(memory)
     with build(
-        sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
+        sources,
+        path,
+        model=model,
+        fresh=fresh,
+        compact=compact,
+        target_recall=target_recall,
+        precision=precision,
+        columns=dict(map(_column, columns)) or None,
     ) as built:
         report = built.report
         assert report is not None
@@ -145,6 +162,13 @@ def index(
             print_json(asdict(report))
         else:
             say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
+
+
+def _column(named: str) -> tuple[str, str]:
+    role, equals, name = named.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"--column takes text=NAME or title=NAME, not {named!r}")
+    return role.strip(), name
 
 
 @main.command()

@@ -24,6 +24,7 @@ __all__ = [
     "PASSAGE",
     "FileRow",
     "Spans",
+    "columns_of",
     "depth_of",
     "embedding_hash",
     "file_rows",
@@ -196,6 +197,15 @@ def target_of(meta: Mapping[str, str]) -> float:
     except (KeyError, ValueError):
         return TARGET_RECALL
     return found if 0 < found <= 1 else TARGET_RECALL
+
+
+def columns_of(meta: Mapping[str, str]) -> dict[str, str]:
+    """The columns of tables by what they are, out of the facts on the index; none where none were named."""
+    try:
+        found = json.loads(meta["columns"])
+        return {str(role): str(name) for role, name in found.items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def depth_of(meta: Mapping[str, str]) -> int | None:

@@ -1,0 +1,55 @@
+"""RSS and Atom to articles, by feedparser: one an entry, with its address, date, author and tags.
+
+Deliberately not here: fetching the pages that a feed links to.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from semsearch.articles import html
+from semsearch.articles.documents.draft import Draft, blocks_of
+from semsearch.errors import InputError
+
+__all__ = ["read"]
+
+
+def read(data: bytes) -> Iterator[Draft]:
+    """The entries of a feed, as it has them.
+
+    :raises InputError: if it is none, or has no entries.
+    """
+    import feedparser
+
+    parsed = feedparser.parse(io.BytesIO(data), resolve_relative_uris=False)
+    if not parsed.get("version") and not parsed.entries:
+        raise InputError("not an RSS or Atom feed")
+    if not parsed.entries:
+        raise InputError("a feed without entries")
+    name = html.plain_text(parsed.feed.get("title", "")) if parsed.feed.get("title") else ""
+    for number, entry in enumerate(parsed.entries, 1):
+        contents = [part.get("value", "") for part in entry.get("content", [])] or [entry.get("summary", "")]
+        title = " ".join(html.plain_text(entry.get("title", "")).split()) if entry.get("title") else ""
+        pieces = [piece for content in contents if content.strip() for piece in html.outline(content)]
+        if not pieces and title:
+            pieces = [("paragraph", 0, title)]
+        metadata = {**_metadata(entry), **({"feed": name} if name else {})}
+        yield Draft(title, metadata, blocks_of(pieces), f"#{number}")
+
+
+def _metadata(entry: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if entry.get("link"):
+        found["url"] = entry["link"]
+    when = entry.get("published_parsed") or entry.get("updated_parsed")
+    if when:
+        found["date"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", when)
+    if entry.get("author"):
+        found["author"] = entry["author"]
+    tags = [tag.get("term") for tag in entry.get("tags", []) if tag.get("term")]
+    if tags:
+        found["tags"] = tags
+    return found
