@@ -73,7 +73,7 @@ def test_ask_json_is_the_contract(folder):
     hit = document["hits"][0]
     assert list(hit) == [
         "rank", "score", "text", "title", "source", "start", "end", "line", "paragraph", "heading", "highlight", "scores",
-        "passage_id", "article_id", "confidence", "duplicates", "metadata",
+        "page", "passage_id", "article_id", "confidence", "duplicates", "metadata",
     ]  # fmt: skip
     text = (folder / "aid.md").read_text(encoding="utf-8")
     assert text[hit["start"] : hit["end"]] == hit["text"] == AID

@@ -44,8 +44,8 @@ def normal(address: str) -> str:
 
     :raises InputError: if there is no host in it, or a name and password.
     """
-    parts = urlsplit(address.strip())
     try:
+        parts = urlsplit(address.strip())
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InputError(f"not an address: {address!r}") from error

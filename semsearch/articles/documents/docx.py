@@ -6,6 +6,7 @@ Deliberately not here: comments, tracked deletions, headers and footers, picture
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from semsearch.errors import InputError
 
 __all__ = ["read"]
 
+_CELL = re.compile(r"<(t[dh])( [^>]*)?><p>")
+_CELL_END = re.compile(r"</p></(t[dh])>")
+"""What is a paragraph in Word is a cell's text, and no layout."""
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
@@ -42,7 +46,7 @@ def read(data: bytes) -> Iterator[Draft]:
     except Exception as error:
         # Whatever it stumbles over: the package was sound.
         raise InputError(f"a damaged DOCX file ({type(error).__name__})") from error
-    pieces = html.outline(converted.value)
+    pieces = html.outline(_CELL_END.sub(r"</\1>", _CELL.sub(lambda found: f"<{found[1]}{found[2] or ''}>", converted.value)))
     if not pieces:
         raise InputError("no text in this document")
     metadata = of_core(package.read("docProps/core.xml"))

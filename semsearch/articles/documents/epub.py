@@ -50,7 +50,9 @@ def read(data: bytes) -> Iterator[Draft]:
             continue
         chapter = package.read(posixpath.normpath(posixpath.join(folder, unquote(item.get("href") or ""))))
         if chapter.strip():
-            pieces += html.outline(_EMPTY.sub(r"<\1\2></\1>", decode(chapter, html=True)))
+            pieces += html.outline(
+                _EMPTY.sub(lambda found: f"<{found[1]}{found[2] or ''}></{found[1]}>", decode(chapter, html=True))
+            )
     if not pieces:
         raise InputError("no text in this book")
     metadata = of_core(described)

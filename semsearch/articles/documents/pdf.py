@@ -120,7 +120,7 @@ def _page(document: Any, number: int) -> Page:
     except pypdfium2.PdfiumError:
         return nothing
     try:
-        shown = page.get_cropbox()
+        shown = page.get_bbox()
         text = page.get_textpage()
         try:
             letters = list(_letters(text.raw, shown))

@@ -36,6 +36,8 @@ _DESCRIBED = (
     "attribute c:function class classmethod cmdoption confval data describe envvar exception function method option property"
     " py:attribute py:class py:data py:exception py:function py:method program staticmethod"
 )
+_ASIDE = re.compile(r"(?<=<)aside\b|(?<=</)aside\b")
+"""A note is text."""
 _TARGET = re.compile(r"\s*<[^<>]*>\Z")
 
 
@@ -65,7 +67,7 @@ def read(text: str) -> Iterator[Draft]:
         parts = publish_parts(text, writer="html5", settings_overrides=settings)
     except (SystemMessage, ValueError, AttributeError, TypeError, LookupError) as error:
         raise InputError(f"reStructuredText that cannot be read ({type(error).__name__})") from error
-    pieces = html.outline(f"<html><body>{parts['html_title']}{parts['body']}</body></html>")
+    pieces = html.outline(f"<html><body>{parts['html_title']}{_ASIDE.sub('div', parts['body'])}</body></html>")
     if not pieces:
         raise InputError("no text in this file")
     yield Draft(html.plain_text(parts["title"]) if parts["title"] else "", _docinfo(parts["docinfo"]), blocks_of(pieces))
