@@ -43,6 +43,8 @@ _APART = 1.2
 """Heights of letters between two that are no longer one stretch: no space is as wide, in narrow columns neither."""
 _BACK = 0.6
 """Heights of letters that one may stand behind where the last one ends, as accents and kerned letters do."""
+_SAME_BOX = 0.1
+"""Points that the left edges of one box are apart."""
 _LARGER = 1.12
 """Times the size of most letters that those of a heading have."""
 _NEARLY = 1.05
@@ -208,11 +210,14 @@ def _segments(letters: Sequence[_Letter]) -> Iterator[Segment]:
 
 
 def _follows(last: _Letter, letter: _Letter) -> bool:
+    """Whether a letter goes on with the stretch of the one before it."""
     size = max(last.size, letter.size)
     shared = min(last.bottom, letter.bottom) - max(last.top, letter.top)
     leftwards = unicodedata.bidirectional(letter.text) in ("R", "AL")
     gap = last.left - letter.right if leftwards else letter.left - last.right
-    return shared > 0.3 * min(last.size, letter.size) and -_BACK * size < gap < _APART * size
+    # The letters of a ligature have each the whole of its box.
+    near = -_BACK * size < gap < _APART * size or abs(letter.left - last.left) < _SAME_BOX
+    return near and shared > 0.3 * min(last.size, letter.size)
 
 
 def _segment(letters: Sequence[_Letter]) -> Iterator[Segment]:
