@@ -43,6 +43,7 @@ _APART = 1.2
 """Heights of letters between two that are no longer one stretch: no space is as wide, in narrow columns neither."""
 _BACK = 0.6
 """Heights of letters that one may stand behind where the last one ends, as accents and kerned letters do."""
+_FIRST_LEFTWARDS = "\u0590"
 _SAME_BOX = 0.1
 """Points that the left edges of one box are apart."""
 _LARGER = 1.12
@@ -133,7 +134,7 @@ def _page(document: Any, number: int) -> Page:
     finally:
         page.close()
     letters, width, height = _upright(letters, shown[2] - shown[0], shown[3] - shown[1])
-    inside = [letter for letter in letters if not letter.size or _is_on(letter, width, height)]
+    inside = [letter for letter in letters if letter is _SPACE or letter is _END or _is_on(letter, width, height)]
     return Page(number + 1, height, list(_segments(inside)))
 
 
@@ -175,12 +176,14 @@ def _upright(letters: Sequence[_Letter], width: float, height: float) -> tuple[l
 
     What is set otherwise is a stamp at the margin or a mark across the page.
     """
-    turns = Counter(letter.quarter for letter in letters if letter not in (_SPACE, _END))
+    turns = Counter(letter.quarter for letter in letters if letter is not _SPACE and letter is not _END)
     quarter = turns.most_common(1)[0][0] if turns else 0
+    if set(turns) == {0}:
+        return list(letters), width, height
     turned = []
     for letter in letters:
         _, left, right, top, bottom, _, own = letter
-        if letter in (_SPACE, _END) or own == quarter == 0:
+        if letter is _SPACE or letter is _END or own == quarter == 0:
             turned.append(letter)
         elif own == quarter == 1:
             turned.append(letter._replace(left=top, right=bottom, top=width - right, bottom=width - left))
@@ -211,13 +214,16 @@ def _segments(letters: Sequence[_Letter]) -> Iterator[Segment]:
 
 def _follows(last: _Letter, letter: _Letter) -> bool:
     """Whether a letter goes on with the stretch of the one before it."""
-    size = max(last.size, letter.size)
-    shared = min(last.bottom, letter.bottom) - max(last.top, letter.top)
-    leftwards = unicodedata.bidirectional(letter.text) in ("R", "AL")
+    size = max(last.bottom - last.top, letter.bottom - letter.top)
+    leftwards = letter.text >= _FIRST_LEFTWARDS and unicodedata.bidirectional(letter.text) in ("R", "AL")
     gap = last.left - letter.right if leftwards else letter.left - last.right
     # The letters of a ligature have each the whole of its box.
-    near = -_BACK * size < gap < _APART * size or abs(letter.left - last.left) < _SAME_BOX
-    return near and shared > 0.3 * min(last.size, letter.size)
+    if not (-_BACK * size < gap < _APART * size or abs(letter.left - last.left) < _SAME_BOX):
+        return False
+    if last.top == letter.top and last.bottom == letter.bottom:
+        return True
+    shared = min(last.bottom, letter.bottom) - max(last.top, letter.top)
+    return shared > 0.3 * min(last.size, letter.size)
 
 
 def _segment(letters: Sequence[_Letter]) -> Iterator[Segment]:
@@ -241,8 +247,9 @@ def _composed(found: re.Match[str]) -> str:
 
 def _height(letters: Sequence[_Letter]) -> tuple[float, float]:
     """Top and bottom of most letters of a stretch: there may be others of another font or size among them."""
-    boxes = Counter((round(letter.top, 1), round(letter.bottom, 1)) for letter in letters)
-    return boxes.most_common(1)[0][0]
+    first = letters[0].top, letters[0].bottom
+    boxes = Counter((letter.top, letter.bottom) for letter in letters)
+    return first if len(boxes) == 1 else boxes.most_common(1)[0][0]
 
 
 def _pieces(found: Sequence[Paragraph]) -> list[Piece]:
