@@ -2,8 +2,8 @@
 
     python .docs/hooks.py
 
-writes the generated parts of the pages anew (between ``<!-- generated: NAME -->`` and ``<!-- end -->``); a test holds that they are
-up to date. When the site is built (``mkdocs build --strict -f .docs/mkdocs.yml``), ``<!-- included: FILE -->``, or ``FILE
+writes the generated parts of the pages anew (between ``<!-- generated: NAME -->`` and ``<!-- end -->``); a test holds that they
+are up to date. When the site is built (``mkdocs build --strict -f .docs/mkdocs.yml``), ``<!-- included: FILE -->``, or ``FILE
 "Heading"`` for one section, is replaced by what stands there, and a site that would load anything from elsewhere is refused.
 
 Deliberately not here: text.
@@ -67,12 +67,18 @@ def _option(parameter: Any, context: Any) -> str:
     """A row of the table of options; empty for an argument, which the usage line has."""
     if parameter.param_type_name != "option" or "--help" in parameter.opts:
         return ""
-    numeric = parameter.type.name.endswith(" range") and not parameter.metavar
-    metavar = "" if parameter.is_flag or parameter.count else " N" if numeric else f" {parameter.make_metavar(ctx=context)}"
+    kind = parameter.type
+    choices = getattr(kind, "choices", ())
+    ranged = kind.name.endswith(" range")
+    # Not as click has it: of what stands in code in a table, a bar cannot be part.
+    value = parameter.metavar or ("N" if ranged else (parameter.name or "").upper().rstrip("S") if choices else kind.name.upper())
+    metavar = "" if parameter.is_flag or parameter.count else f" {value}"
     names = ", ".join(sorted((*parameter.opts, *parameter.secondary_opts), key=len))
     facts = []
-    if parameter.type.name.endswith(" range"):
-        low, high = parameter.type.min, parameter.type.max
+    if choices:
+        facts.append(", ".join(f"`{choice}`" for choice in choices))
+    if ranged:
+        low, high = kind.min, kind.max
         facts.append(f"from {low:,}" if high is None else f"{low:,} to {high:,}")
     if parameter.show_default and parameter.default is not None:
         facts.append(f"default: {parameter.default}")
@@ -113,10 +119,14 @@ def http() -> str:
     for name, schema in sorted(document["components"]["schemas"].items()):
         if "properties" not in schema or name in ("HTTPValidationError", "ValidationError"):
             continue
-        rows = [f"| `{key}` | {_type(value)} | {_cell(value.get('description', ''))} |" for key, value in schema["properties"].items()]
+        rows = [_row(key, value) for key, value in schema["properties"].items()]
         parts.append(f"### {name}\n\n{_prose(schema.get('description', ''))}\n")
         parts.append("\n".join(["| key | type | what |", "|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)
+
+
+def _row(key: str, schema: dict[str, Any]) -> str:
+    return f"| `{key}` | {_type(schema)} | {_cell(schema.get('description', ''))} |"
 
 
 def _parameter(parameter: dict[str, Any]) -> str:
@@ -205,9 +215,10 @@ def on_post_build(config: Any) -> None:
         for address in _THEME_FETCHES:
             text = text.replace(address, "/nowhere/")
         script.write_text(text, encoding="utf-8")
-    found = sorted(f"{path.relative_to(site)}: {load}" for path in files_of(site) for load in loads(path.read_text(encoding="utf-8")))
+    found = [(path, load) for path in files_of(site) for load in loads(path.read_text(encoding="utf-8"))]
     if found:
-        raise PluginError("the site would load from elsewhere: " + "; ".join(found[:10]))
+        told = "; ".join(f"{path.relative_to(site)}: {load}" for path, load in sorted(found)[:10])
+        raise PluginError(f"the site would load from elsewhere: {told}")
 
 
 def files_of(site: Path) -> Iterator[Path]:

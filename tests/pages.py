@@ -4,8 +4,8 @@
   piped into, and all other commands, in bash. ``semsearch serve`` goes on in a thread until the page ends, and ``curl`` asks it.
   ``python -m pip`` is not run, but what it names must exist. A comment ``exit code N`` says how the line ends, 0 otherwise.
 - ```` ```python ````: in one namespace a page.
-- ```` ```text ```` and ```` ```json ````: what the block before printed; ``...`` stands for anything, numbers with a point may be off
-  by a little, as processors round each in its own way; of JSON what is shown must be there.
+- ```` ```text ```` and ```` ```json ````: what the block before printed; ``...`` stands for anything, numbers with a point may be
+  off by a little, as processors round each in its own way; of JSON what is shown must be there.
 - A block with ``title="NAME"`` is a file of that name.
 - ``<!-- not run: REASON -->`` before a block: it is left out.
 
@@ -39,7 +39,8 @@ from semsearch.cli import main
 from semsearch.protocols import Encoded, Encoder, Fingerprint, PassageText, Queries
 
 _FENCE = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^>]+?) -->\s*\n)?^(?P<indent> *)```(?P<kind>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=indent)```\s*$",
+    r"(?:<!-- not run: (?P<reason>[^>]+?) -->\s*\n)?"
+    r"^(?P<indent> *)```(?P<kind>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=indent)```\s*$",
     re.DOTALL | re.MULTILINE,
 )
 _OPERATOR = re.compile(r"""("[^"]*"|'[^']*'|[^"'&|>]+|&(?!&)|>[>&]?|&&|\|)""")
@@ -117,6 +118,8 @@ class Page:
         self._printed: str | None = None
         self._shown = ""
         self._take_the_model()
+        # As where Python is started in the folder.
+        monkeypatch.syspath_prepend(".")
 
     def _take_the_model(self) -> None:
         from semsearch import encoder
@@ -154,6 +157,9 @@ class Page:
         for value in self._names.values():
             if isinstance(value, semsearch.Index):
                 value.close()
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(os.getcwd()):
+                del sys.modules[name]
 
     def _block(self, block: Block) -> int:
         if block.title:
@@ -340,14 +346,19 @@ def _bash(command: str, given: str | None = None) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stdout + done.stderr
 
 
-def check_pip(words: Sequence[str]) -> None:
-    """What a pip line names must exist: files of constraints, extras."""
+def extras() -> list[str]:
+    """The extras that the project has."""
     project = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
-    extras = set(re.findall(r"^([a-z0-9-]+) = \[", project.partition("[project.optional-dependencies]")[2].partition("\n[")[0], re.M))
+    section = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    return re.findall(r"^([a-z0-9-]+) = \[", section, re.MULTILINE)
+
+
+def check_pip(words: Sequence[str]) -> None:
+    """The extras that a pip line names must exist."""
     for word in words:
         named = re.fullmatch(r"(?:semsearch|\.)\[([\w,-]+)\]", word)
         if named:
-            assert set(named[1].split(",")) <= extras, f"there is no extra {named[1]}"
+            assert set(named[1].split(",")) <= set(extras()), f"there is no extra {named[1]}"
 
 
 def _check_client(block: Block) -> None:
