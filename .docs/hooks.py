@@ -3,8 +3,9 @@
     python .docs/hooks.py
 
 writes the generated parts of the pages anew (between ``<!-- generated: NAME -->`` and ``<!-- end -->``); a test holds that they
-are up to date. When the site is built (``mkdocs build --strict -f .docs/mkdocs.yml``), ``<!-- included: FILE -->``, or ``FILE
-"Heading"`` for one section, is replaced by what stands there, and a site that would load anything from elsewhere is refused.
+are up to date. When the site is built (``mkdocs build --strict -f .docs/mkdocs.yml``), a link to another document of
+the repository with ``<!-- included -->`` behind it is replaced by that document, or the section that it leads to; pictures for
+two themes are made such as follow the site's own switch; and a site that would load anything from elsewhere is refused.
 
 Deliberately not here: text.
 """
@@ -24,7 +25,12 @@ PICTURES = ROOT / "benchmarks" / "pictures"
 ICON = ROOT / "semsearch" / "web" / "page" / "icon.svg"
 
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_INCLUDED = re.compile(r"<!-- included: (\S+?)(?: \"([^\"]+)\")? -->")
+_INCLUDED = re.compile(r"\[[^\]]*\]\((?:\.\./)+([\w./-]+\.md)(?:#([\w-]+))?\)<!-- included -->")
+_PICTURE = re.compile(
+    r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">\s*'
+    r'<img alt="([^"]+)" src="([^"]+)">\s*</picture>'
+)
+_AT_PICTURES = re.compile(r"(?:\.\./)+benchmarks/pictures/")
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#)[^)]+\)")
 _LOADS = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|srcset|data)=["']?(?:https?:)?//[^"'\s>]+
@@ -50,7 +56,7 @@ def commands() -> str:
         context = click.Context(command, info_name=name)
         usage = " ".join([name, *(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")])
         yield f"## {name}\n\n```\n{usage} [OPTIONS]\n```\n\n{_prose(command.help or '')}\n"
-        rows = [row for parameter in command.get_params(context) if (row := _option(parameter, context))]
+        rows = [row for parameter in command.get_params(context) if (row := _option(parameter))]
         yield "\n".join(["| option | what it does |", "|---|---|", *rows]) + "\n"
         if isinstance(command, click.Group):
             for below in command.list_commands(context):
@@ -63,7 +69,7 @@ def _prose(text: str) -> str:
     return inspect.cleandoc(text.replace("\b", ""))
 
 
-def _option(parameter: Any, context: Any) -> str:
+def _option(parameter: Any) -> str:
     """A row of the table of options; empty for an argument, which the usage line has."""
     if parameter.param_type_name != "option" or "--help" in parameter.opts:
         return ""
@@ -176,14 +182,15 @@ def included(markdown: str) -> str:
     return _INCLUDED.sub(lambda match: part(match[1], match[2]), markdown)
 
 
-def part(name: str, heading: str | None = None) -> str:
-    """A document, or what stands below one of its headings of the second or third level, up to the next of its level."""
+def part(name: str, anchor: str | None = None) -> str:
+    """A document, or what stands below one of its headings of the second level, up to the next one."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    if heading is not None:
-        found = re.search(rf"^(##+) {re.escape(heading)}\n(.*?)(?=^\1 |^## |\Z)", text, re.DOTALL | re.MULTILINE)
-        if found is None:
-            raise ValueError(f"{name} has no heading {heading!r}")
-        text = found[2]
+    if anchor is not None:
+        sections = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+        known = {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")): section for heading, section in sections}
+        if anchor not in known:
+            raise ValueError(f"{name} has no heading #{anchor}")
+        text = known[anchor]
     # What it links to is not on the site.
     return _LINK.sub(r"`\1`", text).strip()
 
@@ -200,9 +207,18 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with what it includes."""
-    return included(markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """The page with what it includes, and with the pictures where they lie on the site."""
+    return pictured(included(markdown), page.file.src_uri.count("/"))
+
+
+def pictured(markdown: str, depth: int) -> str:
+    """A page with each picture for two themes as the theme has it.
+
+    :param depth: how many folders the page lies in.
+    """
+    switched = _PICTURE.sub(r"![\2](\3#only-light)\n![\2](\1#only-dark)", markdown)
+    return _AT_PICTURES.sub("../" * depth + "pictures/", switched)
 
 
 def on_post_build(config: Any) -> None:

@@ -27,6 +27,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,19 @@ def blocks(markdown: str) -> list[Block]:
 
 
 class Remembering:
-    """An encoder that encodes each passage once, for all pages: they are about the same few articles."""
+    """An encoder that encodes each text once, for all pages: they are about the same few articles."""
 
-    def __init__(self, encoder: Encoder, known: dict[PassageText, Encoded] | None = None) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._known = {} if known is None else known
+        self._known: dict[PassageText, Encoded] = {}
+        self._asked: dict[tuple[str, ...], Queries] = {}
         self.fingerprint = encoder.fingerprint
         self.engine = encoder.engine
         self.passage_tokens = encoder.passage_tokens
 
     def called(self, name: str) -> Remembering:
         """The same by another name, as a copy of the model in some folder is."""
-        other = Remembering(self._encoder, self._known)
+        other = copy(self)
         other.fingerprint = replace(self.fingerprint, model=name)
         return other
 
@@ -95,7 +97,10 @@ class Remembering:
         return self._encoder.count_tokens(texts)
 
     def encode_queries(self, texts: Sequence[str]) -> Queries:
-        return self._encoder.encode_queries(texts)
+        asked = tuple(texts)
+        if asked not in self._asked:
+            self._asked[asked] = self._encoder.encode_queries(texts)
+        return self._asked[asked]
 
     def encode_passages(self, passages: Sequence[PassageText]) -> Iterator[Encoded]:
         new = [passage for passage in dict.fromkeys(passages) if passage not in self._known]
@@ -126,6 +131,8 @@ class Page:
         from semsearch.encoder.model import DEFAULT_MODEL, locate
 
         def load(name: str = DEFAULT_MODEL) -> Encoder:
+            if name == DEFAULT_MODEL:
+                return self._encoder
             files = locate(name)
             assert files.weights == self._encoder.fingerprint.weights, "pages know the bundled model and copies of it"
             return self._encoder.called(files.name)
@@ -157,8 +164,9 @@ class Page:
         for value in self._names.values():
             if isinstance(value, semsearch.Index):
                 value.close()
+        here = os.getcwd()
         for name, module in list(sys.modules.items()):
-            if (getattr(module, "__file__", None) or "").startswith(os.getcwd()):
+            if (getattr(module, "__file__", None) or "").startswith(here):
                 del sys.modules[name]
 
     def _block(self, block: Block) -> int:
