@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -187,28 +186,6 @@ def test_a_handful_of_questions_over_the_index_at_hand(folder: Path, fake):
     document = json.loads(run("questions.tsv", "--json", "--mode", "dense").stdout)
     assert document["metrics"]["Success@1"] == 1
     assert document["documents"] == 2
-
-
-def test_the_commands_of_the_readme_run(folder: Path, root: Path, fake):
-    """Those of the section on measuring, one after the other, where what they name is there."""
-    pytest.importorskip("matplotlib")
-    section = (root / "README.md").read_text(encoding="utf-8").partition("## Measure")[2]
-    (block,) = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    folder.rename("scifact")
-    Path("data").mkdir()
-    Path("scifact").rename("data/scifact")
-    Path("oil.txt").write_text(TEXTS["oil"])
-    semsearch.build("oil.txt", "index", encoder=fake).close()
-    Path("questions.tsv").write_text("what of oil\toil.txt\n")
-    Path("judgments.txt").write_text("1 0 oil.txt 1\n")
-    Path("topics.tsv").write_text("1\twhat of oil\n")
-    commands = [line.partition("  #")[0].strip() for line in block.splitlines() if line]
-    assert len(commands) == 6
-    for command in commands:
-        words = re.findall(r'"[^"]*"|\S+', command)
-        result = CliRunner().invoke(main, [word.strip('"') for word in words[1:]])
-        assert result.exit_code == 0, (command, result.output)
-    assert Path("report.html").exists()
 
 
 def test_help_of_eval_is_light():
