@@ -26,7 +26,8 @@ layer modules                                  what for
 1     ``scripts`` ``limits``                   letters of scripts without spaces; how many threads compute, how much memory
                                                a build fills
 2     ``arguments``                            what users give a search, checked; pure
-2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
+2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML, PDF,
+                                               documents, mail, feeds and tables, and to what fetches a page
 2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex
 2     ``encoder``                              texts to unit vectors; the only door to sentence-transformers,
                                                onnxruntime, openvino, nncf, tokenizers
