@@ -139,6 +139,11 @@ class Passage:
     sentences: tuple[Sentence, ...]
     sentence_spans: tuple[tuple[int, int], ...]
 
+    @property
+    def heading(self) -> str:
+        """The trail of headings on one line, as hits have it."""
+        return " › ".join(self.headings)
+
 
 @dataclass(frozen=True, slots=True)
 class Highlight:
