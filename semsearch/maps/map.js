@@ -93,11 +93,14 @@
       draw();
     }
 
-    /* Beside the passage, inside of the map as far as there is room; below the map on a narrow screen. */
+    /* Beside the passage, inside of the map as far as there is room; at the foot of a narrow screen, where it hides no map. */
     function move() {
       const under = stage.clientWidth < NARROW;
       card.classList.toggle("under", under);
-      if (under) return;
+      if (under) {
+        card.style.left = card.style.top = "";
+        return;
+      }
       const [x, y] = placed(data.x[shown], data.y[shown]).map((value) => value / pixel());
       const beside = x + 18 + card.offsetWidth <= stage.clientWidth ? x + 18 : x - 18 - card.offsetWidth;
       card.style.left = `${Math.max(4, Math.min(beside, stage.clientWidth - card.offsetWidth - 4))}px`;

@@ -30,10 +30,7 @@ __all__ = ["fragment", "page"]
 _WIDTH, _HEIGHT, _MARGIN = 900, 600, 26
 _TEXT, _TITLE = 200, 120
 """Characters of a passage, and of a title, that are shown on pointing at it."""
-_ZOOM = (
-    '<div class="zoom" hidden><button type="button" title="nearer">+</button>'
-    '<button type="button" title="farther">−</button><button type="button" title="all of it">⤢</button></div>'
-)
+_ZOOM = (("+", "nearer"), ("−", "farther"), ("⤢", "all of it"))
 _STAR, _INNER = 12.0, 5.0
 _DOT = 7.0, 3.5
 """Widths of a dot, in pixels, on a map of few passages and of many."""
@@ -48,18 +45,23 @@ def page(drawn: PassageMap) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
         f"<title>{title}</title>\n</head>\n"
-        f'<body class="semsearch-map-page">\n{fragment(drawn)}\n</body>\n</html>\n'
+        f'<body class="semsearch-map-page">\n<main>\n{fragment(drawn, "h1")}\n</main>\n</body>\n</html>\n'
     )
 
 
-def fragment(drawn: PassageMap) -> str:
-    """The map as a part of a page, such as a notebook is."""
+def fragment(drawn: PassageMap, heading: str = "strong") -> str:
+    """The map as a part of a page, such as a notebook is.
+
+    :param heading: the element that has the question.
+    """
     places = _on_screen(drawn)
+    asked = escape(shown_question(drawn.query))
+    zoom = "".join(f'<button type="button" title="{name}" aria-label="{name}">{sign}</button>' for sign, name in _ZOOM)
     return (
         f'<div class="semsearch-map"><style>{_asset("map.css")}{_colors(drawn)}</style>'
-        f"<header><strong>{escape(shown_question(drawn.query))}</strong><span>{escape(_told(drawn))}</span></header>"
+        f"<header><{heading}>{asked}</{heading}><span>{escape(_told(drawn))}</span></header>"
         f'<div class="parts"><div class="stage">{_svg(drawn, places)}'
-        f'{_ZOOM}<div class="card" hidden></div></div>'
+        f'<div class="zoom" hidden>{zoom}</div><div class="card" role="status" hidden></div></div>'
         f'<div class="side">{_legend(drawn)}{_hits(drawn)}</div></div>'
         f'<script type="application/json">{_data(drawn, places)}</script><script>{_asset("map.js")}</script></div>'
     )
