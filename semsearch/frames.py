@@ -17,9 +17,12 @@ __all__ = ["MOST_KEYS", "frame", "passages"]
 
 MOST_KEYS = 1000
 """Keys of metadata that become columns, at most: a table of a thousand columns more is of no use, and does not fit."""
-_TEXTS = ("passage_id", "article_id", "source", "title", "heading")
-_NUMBERS = ("paragraph", "line", "start", "end")
-_PASSAGE = (*_TEXTS, *_NUMBERS, "text")
+_KINDS = {
+    **dict.fromkeys(("passage_id", "article_id", "source", "title", "heading"), "str"),
+    **dict.fromkeys(("paragraph", "line", "start", "end"), "int64"),
+    "text": "str",
+}
+"""The columns of a passage that every one has, and the kind of their values."""
 
 
 def frame(records: Sequence[Mapping[str, Any]], like: Mapping[str, Any], *, flat: bool = False) -> pd.DataFrame:
@@ -47,21 +50,23 @@ def passages(batches: Iterable[Sequence[Mapping[str, Any]]], keys: Sequence[str]
     :raises MissingExtra: if pandas is not installed.
     """
     pandas = _pandas("to_dataframe()")
-    columns: dict[str, list[Any]] = {name: [] for name in _PASSAGE}
     spread = {key: f"metadata.{key}" for key in keys} if len(keys) <= MOST_KEYS else {}
     told = spread.values() if spread or not keys else ("metadata",)
-    columns.update((name, []) for name in (*told, *others))
+    # Those of known kind come batch by batch, for lists of texts take twice as much; of the others all values tell the kind.
+    parts: dict[str, list[Any]] = {name: [pandas.Series([], dtype=kind)] for name, kind in _KINDS.items()}
+    lists: dict[str, list[Any]] = {name: [] for name in (*told, *others)}
     for batch in batches:
-        for name in (*_PASSAGE, *others):
-            columns[name] += [record[name] for record in batch]
+        for name, kind in _KINDS.items():
+            parts[name].append(pandas.Series([record[name] for record in batch], dtype=kind))
         for key, name in spread.items():
-            columns[name] += [record["metadata"].get(key) for record in batch]
-        if "metadata" in columns:
-            columns["metadata"] += [record["metadata"] for record in batch]
-    # Each list goes when its column is there: never all of it twice.
-    types = dict.fromkeys(_NUMBERS, "int64")
-    series = {name: pandas.Series(columns.pop(name), dtype=types.get(name)) for name in list(columns)}
-    made: pd.DataFrame = pandas.DataFrame(series, copy=False)
+            lists[name] += [record["metadata"].get(key) for record in batch]
+        for name in ("metadata", *others):
+            if name in lists:
+                lists[name] += [record[name] for record in batch]
+    # What a column was made of goes when the column is there.
+    columns = {name: pandas.concat(parts.pop(name), ignore_index=True) for name in _KINDS}
+    columns |= {name: pandas.Series(lists.pop(name)) for name in list(lists)}
+    made: pd.DataFrame = pandas.DataFrame(columns, copy=False)
     return made
 
 

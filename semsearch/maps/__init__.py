@@ -165,7 +165,8 @@ def draw(
     vectors = reader.vectors().take(np.asarray([row.row for row in rows], np.int64))
     # The hits that are not of the sample make no difference to the map, so it is the same for each question.
     placed = project(np.concatenate([vectors, question[None]]), len(sample), method)
-    similarity = vectors @ question
+    # Vectors are kept in half precision: the product of two of them may be a little more than 1.
+    similarity = np.clip(vectors @ question, -1, 1)
     rank = {number: place for place, number in enumerate(hits, 1)}
     ranks = np.asarray([rank.get(row.id, 0) for row in rows], np.int64)
     colored = _colored(rows, similarity, hits, color)
