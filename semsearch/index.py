@@ -313,7 +313,7 @@ class Index:
     def to_dataframe(self, *, where: Where = None, vectors: bool = False) -> pd.DataFrame:
         """All passages, one row each, by their sources and places; what the articles say of themselves as ``metadata.KEY``.
 
-        The columns are those fields of `Hit` that are not a question's. All of it is in memory: some 2 KB a passage.
+        The columns are those fields of `Hit` that are not a question's. All of it is in memory, about a kilobyte a passage.
 
         :param where: only passages of articles that meet these conditions; see `filters.parse`.
         :param vectors: whether there is a last column ``vector``: float32 (d,), a unit vector.

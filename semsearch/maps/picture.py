@@ -24,6 +24,8 @@ _INK, _ACCENT, _OTHERS = "#1b1d22", "#c2260c", "#b9bec7"
 _LABEL = 34
 """Characters of a label in the legend."""
 _FEW = 500
+_BRIGHT = 175
+"""Green, of 255, from which on a colour takes dark letters."""
 
 
 def png(drawn: PassageMap, dpi: int) -> bytes:
@@ -45,22 +47,12 @@ def png(drawn: PassageMap, dpi: int) -> bytes:
         axes.scatter(
             *drawn.question, marker="*", s=320, color=_ACCENT, edgecolors="white", linewidths=1, zorder=5, label="question"
         )
-        axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            frameon=False,
-            fontsize=8,
-            title=_label(drawn.colored.by),
-            alignment="left",
-        )
+        _legend(axes, drawn)
         return drawing.saved(axes, "png", dpi=dpi, facecolor="white")
 
 
 def _dots(axes: Any, drawn: PassageMap) -> None:
-    palette = colors.palette(drawn.colored, colors.LIGHT, colors.LIGHT_SCALE)
-    named = [(number, label, palette[number]) for number, label in enumerate(drawn.colored.labels)]
-    named.append((colors.OTHERS, drawn.colored.others, _OTHERS))
-    for group, label, color in named:
+    for group, (label, color) in _groups(drawn).items():
         inside = drawn.colored.groups == group
         if inside.any():
             size = 22 if len(drawn) <= _FEW else 7
@@ -69,11 +61,30 @@ def _dots(axes: Any, drawn: PassageMap) -> None:
 
 
 def _hits(axes: Any, drawn: PassageMap) -> None:
+    groups = _groups(drawn)
+    # The best one last, so that it lies on top.
     for place in sorted(np.flatnonzero(drawn.ranks).tolist(), key=lambda place: -int(drawn.ranks[place])):
         x, y = drawn.coordinates[place]
-        rank = int(drawn.ranks[place])
-        axes.scatter(x, y, s=130, color="white", edgecolors=_ACCENT, linewidths=1.3, zorder=3 + 1 / rank)
-        axes.annotate(str(rank), (x, y), ha="center", va="center", fontsize=7, fontweight="bold", zorder=3 + 1 / rank)
+        rank, (_, color) = int(drawn.ranks[place]), groups[int(drawn.colored.groups[place])]
+        axes.scatter(x, y, s=130, color=color, edgecolors=_ACCENT, linewidths=1.6, zorder=3 + 1 / rank)
+        ink = _INK if int(color[3:5], 16) > _BRIGHT else "white"
+        text = {"ha": "center", "va": "center_baseline", "fontsize": 7, "fontweight": "bold"}
+        axes.annotate(str(rank), (x, y), color=ink, zorder=3 + 1 / rank, **text)
+
+
+def _legend(axes: Any, drawn: PassageMap) -> None:
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "alignment": "left"}
+    legend = axes.legend(frameon=False, fontsize=8, title=_label(drawn.colored.by), **place)
+    # Of many passages the dots are too small to tell a colour by; the last one is the question's star.
+    for dot in legend.legend_handles[:-1]:
+        dot.set_sizes([36])
+
+
+def _groups(drawn: PassageMap) -> dict[int, tuple[str, str]]:
+    """What each group is called, and its colour; the others last."""
+    palette = colors.palette(drawn.colored, colors.LIGHT, colors.LIGHT_SCALE)
+    named = dict(enumerate(zip(drawn.colored.labels, palette, strict=True)))
+    return {**named, colors.OTHERS: (drawn.colored.others, _OTHERS)}
 
 
 def _label(text: str) -> str:
