@@ -360,8 +360,11 @@ def test_a_picture_without_matplotlib(index, tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written(index, tmp_path):
+    drawn = index.plot("oil")
     with pytest.raises(InputError, match=r"cannot be written"):
-        index.plot("oil").to_html(tmp_path / "none" / "map.html")
+        drawn.to_html(tmp_path / "none" / "map.html")
+    with pytest.raises(InputError, match="dpi is 0"):
+        drawn.to_png(tmp_path / "map.png", dpi=0)
 
 
 def test_the_map_as_a_table(index):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch import frames
+from semsearch.arguments import check_k
 from semsearch.errors import InputError
 from semsearch.maps import colors
 from semsearch.maps.projection import Method, check_method, project
@@ -124,11 +125,11 @@ class PassageMap:
 
         :param dpi: dots per inch.
         :raises MissingExtra: if matplotlib is not installed.
-        :raises InputError: if the file cannot be written.
+        :raises InputError: if the file cannot be written, or ``dpi`` is not in 1..10,000.
         """
         from semsearch.maps import picture
 
-        write(path, picture.png(self, dpi))
+        write(path, picture.png(self, check_k(dpi, "dpi")))
 
     def _repr_html_(self) -> str:
         from semsearch.maps import page

@@ -31,6 +31,8 @@
     }
 
     function draw() {
+      /* All of it in sight, a finger scrolls the page; else it moves the map. */
+      svg.style.touchAction = scale > 1 ? "none" : "";
       view.setAttribute("transform", `translate(${left} ${top}) scale(${scale})`);
       for (const mark of marks) put(mark, data.x[mark.dataset.at], data.y[mark.dataset.at]);
       put(star, ...data.star);
@@ -113,7 +115,7 @@
     });
     svg.addEventListener("pointermove", (event) => {
       const [x, y] = point(event);
-      if (drag && event.buttons && event.pointerType !== "touch") {
+      if (drag && event.buttons) {
         if (Math.hypot(x - drag.at[0], y - drag.at[1]) > 4 * pixel()) drag.moved = true;
         if (drag.moved && scale > 1) {
           [left, top] = [drag.left + x - drag.at[0], drag.top + y - drag.at[1]];
