@@ -25,6 +25,7 @@ layer modules                                  what for
 1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
 1     ``scripts`` ``limits``                   letters of scripts without spaces; how many threads compute, how much memory
                                                a build fills
+1     ``outputs`` ``drawing``                  files that users ask for; axes to draw on, the only door to matplotlib
 2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML, PDF,
                                                documents, mail, feeds and tables, and to what fetches a page
@@ -36,6 +37,7 @@ layer modules                                  what for
 2     ``filters``                              conditions on articles; pure
 2     ``fusion``                               what is known of some passages, to one score; pure
 2     ``render``                               hits to text, terminal, HTML
+2     ``frames``                               dictionaries to DataFrames; the only door to pandas
 2     ``metrics``                              rankings to figures, significance; the only door to ir_measures, scipy
 3     ``store``                                one index directory: SQLite, segments, words; the writer's lock; the only
                                                door to SQLite
@@ -44,7 +46,8 @@ layer modules                                  what for
 4     ``builder``                              one run over the sources of an index
 4     ``citations``                            whether passages still stand in their files
 4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
-5     ``index``                                `Index`: build, refresh, search
+4     ``maps``                                 passages and a question on a plane: page, picture; the only door to umap
+5     ``index``                                `Index`: build, refresh, search, tables, maps
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
 6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
+    from semsearch.maps import PassageMap
     from semsearch.records import (
         ArticleInfo,
         BuildReport,
@@ -124,6 +128,7 @@ __all__ = [
     "MissingExtra",
     "ModelMismatch",
     "ModelUnavailable",
+    "PassageMap",
     "Place",
     "Problem",
     "Results",
@@ -161,6 +166,7 @@ _HOMES = {
         ),
         "semsearch.records",
     ),
+    "PassageMap": "semsearch.maps",
     "check": "semsearch.checking",
     "Results": "semsearch.results",
 }

@@ -21,7 +21,6 @@ from semsearch import fusion
 from semsearch.errors import IndexCorrupt
 from semsearch.ranking import Question, Ranking
 from semsearch.records import Explanation, Highlight, Hit, Mode, Origin, Place
-from semsearch.store import public_id
 
 if TYPE_CHECKING:
     from semsearch.lexical import Lexical
@@ -187,14 +186,14 @@ class Maker:
             end=passage.end,
             line=passage.line,
             paragraph=passage.paragraph,
-            heading=" › ".join(passage.headings),
+            heading=passage.heading,
             highlight=self._highlight(place, item),
             scores={"dense": dense, "lexical": bm25},
             metadata=item.metadata,
             path=item.path,
             page=passage.page,
-            passage_id=public_id(item.id, item.source, passage.text),
-            article_id=public_id(item.article, item.source),
+            passage_id=item.passage_id,
+            article_id=item.article_id,
             confidence=fusion.confidence(cosine, late, coverage),
             duplicates=tuple(copies),
             explanation=self._explanation(place) if self._explain else None,

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from semsearch.encoder.reranker import Reranker
     from semsearch.lexical import Lexical
+    from semsearch.maps import Method, PassageMap
     from semsearch.protocols import Found
     from semsearch.vectors import Recall, Vectors
 
@@ -316,6 +318,66 @@ class Index:
         reader, conditions = self._reader, filters.parse(where)
         allowed = reader.allowed(conditions) if conditions else None
         return reader.articles(max(0, first), max(0, limit), allowed=allowed)
+
+    def to_dataframe(self, *, where: Where = None, vectors: bool = False) -> pd.DataFrame:
+        """All passages, one row each, by their sources and places; what the articles say of themselves as ``metadata.KEY``.
+
+        The columns are those fields of `Hit` that are not a question's. All of it is in memory, about a kilobyte a passage.
+
+        :param where: only passages of articles that meet these conditions; see `filters.parse`.
+        :param vectors: whether there is a last column ``vector``: float32 (d,), a unit vector.
+        :raises InputError: if a condition has no sense.
+        :raises MissingExtra: if pandas is not installed.
+        """
+        # Not at the top: few make tables.
+        from semsearch import frames
+
+        reader, conditions = self._reader, filters.parse(where)
+        allowed = reader.allowed(conditions) if conditions else None
+        batches = reader.records(allowed=allowed, vectors=vectors)
+        return frames.passages(batches, reader.metadata_keys(frames.MOST_KEYS + 1), ("vector",) if vectors else ())
+
+    def plot(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        method: Method = "pca",
+        color: str | None = None,
+        limit: int = 2000,
+    ) -> PassageMap:
+        """A map of the passages with a question and its hits in it, which notebooks show; ``to_html`` and ``to_png`` keep it.
+
+        Of many passages a sample is drawn, the same each time, and the hits with it. Two axes carry a small part of what a model
+        tells apart, often a tenth: ``explained_variance`` and the line below the question say how much. What is near on the map
+        need not be near in meaning; ``similarity`` is the true one.
+
+        :param k: hits to mark, at most; they, ``mode`` and ``where`` are as in `search`. Only what ``where`` leaves is drawn.
+        :param method: ``pca``: the two axes along which the passages differ most, a straight view in which distances can only
+            shrink; ``umap``: neighbours are kept together, which shows groups; it takes seconds and the extra ``umap``.
+        :param color: ``article``, ``similarity`` with the question, or a key of the metadata; None for the articles where there
+            are at most eight, else the similarity.
+        :param limit: passages drawn, at most, beside the hits.
+        :raises InputError: as `search` does, or if there is nothing to draw, or nothing to color by.
+        :raises MissingExtra: if UMAP is asked for and umap-learn is not installed.
+        """
+        # Not at the top: a search does without.
+        from semsearch import maps
+
+        maps.check_method(method)
+        limit, conditions = check_k(limit, "limit"), filters.parse(where)
+        while True:
+            reader = self._reader
+            found = self.search(query, k, mode=mode, where=conditions)
+            # All of one generation: another thread may have gone on to the next one meanwhile.
+            if reader is self._reader:
+                break
+        with self._encoding:
+            (question,) = self._loaded(reader).encode_queries([check_query(query)]).vectors
+        allowed = reader.allowed(conditions) if conditions else None
+        return maps.draw(reader, found, question, allowed=allowed, method=method, color=color, limit=limit)
 
     def facets(self) -> Facets:
         """What the articles can be told apart by: sources, dates, values of their metadata.

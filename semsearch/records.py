@@ -159,6 +159,11 @@ class Passage:
     sentence_spans: tuple[tuple[int, int], ...]
     page: int = 0
 
+    @property
+    def heading(self) -> str:
+        """The trail of headings on one line, as hits have it."""
+        return " › ".join(self.headings)
+
 
 @dataclass(frozen=True, slots=True)
 class Highlight:

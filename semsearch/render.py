@@ -29,6 +29,15 @@ NOTHING = "no passages found"
 _SURE = 0.5
 """Hits of this confidence are drawn green."""
 _SHOWN_PLACES = 3
+_SHOWN_TEXT = 1500
+"""Characters of a passage that a notebook shows, as a paragraph of 250 words has."""
+UNSURE = "nothing relevant found; the nearest passages:"
+_TABLE = "border-collapse: collapse; max-width: 60em"
+_CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.4em; overflow-wrap: anywhere"
+_LEFT = "text-align: left; vertical-align: top"
+_TEXT = f"{_LEFT}; white-space: normal; overflow-wrap: anywhere; line-height: 1.45"
+_LINES = "white-space: pre-line; margin: 0.2em 0"
+_MARK = "background: rgba(255, 196, 0, 0.35); color: inherit; padding: 0"
 _TEXT_WIDTH = 100
 _SHOWN_QUESTION = 200
 """Characters of a question that are shown again above its hits."""
@@ -106,19 +115,46 @@ def text(query: str, hits: Sequence[Hit]) -> str:
     return "\n".join(lines)
 
 
-def html(query: str, hits: Sequence[Hit]) -> str:
-    """A fragment of HTML: a table, the best sentence of each passage in ``<mark>``; everything escaped."""
-    rows = []
-    for hit in hits:
-        before, best, after = map(html_escape.escape, _around_highlight(hit))
-        small = "<br>".join(map(html_escape.escape, (place(hit), *notes(hit))))
-        rows.append(
-            f"<tr><td>{hit.rank}</td><td>{hit.score:.2f}</td><td><strong>{html_escape.escape(trail(hit))}</strong><br>"
-            f"{before}<mark>{best}</mark>{after}<br><small>{small}</small></td></tr>"
-        )
-    caption = f"<caption>{html_escape.escape(question(query))}</caption>"
-    head = "<tr><th>#</th><th>score</th><th>passage</th></tr>"
-    return f"<table>{caption}{head}{''.join(rows) or f'<tr><td colspan=3>{NOTHING}</td></tr>'}</table>"
+def html(query: str, hits: Sequence[Hit], *, answerable: bool = True) -> str:
+    """A fragment of HTML for notebooks: a table, the best sentence of each passage in ``<mark>``; everything escaped.
+
+    No scripts and no style sheet, which some viewers take out and which would reach beyond the table: what must look otherwise
+    than the notebook has it, such as cells that JupyterLab sets flush right, says so itself. Colours are the notebook's own, so
+    that they suit light and dark. Of a long passage the part around its best sentence is shown.
+
+    :param answerable: whether the best hit is believed to answer.
+    """
+    rows = "".join(map(_table_row, hits)) or f'<tr><td colspan="3" style="{_LEFT}">{NOTHING}</td></tr>'
+    doubt = f"<br>{UNSURE}" if hits and not answerable else ""
+    caption = f'<caption style="{_CAPTION}"><strong>{html_escape.escape(question(query))}</strong>{doubt}</caption>'
+    head = f'<tr><th style="{_LEFT}">#</th><th style="{_LEFT}">score</th><th style="{_LEFT}">passage</th></tr>'
+    return f'<table style="{_TABLE}">{caption}<thead>{head}</thead><tbody>{rows}</tbody></table>'
+
+
+def _table_row(hit: Hit) -> str:
+    before, best, after = map(html_escape.escape, _shortened(*_around_highlight(hit)))
+    marked = f'<mark style="{_MARK}">{best}</mark>' if best else ""
+    date = hit.metadata.get("date")
+    where = f"{place(hit)}  {safe_line(str(date))}" if date else place(hit)
+    small = "<br>".join(map(html_escape.escape, (where, *notes(hit))))
+    return (
+        f'<tr><td style="{_LEFT}">{hit.rank}</td><td style="{_LEFT}">{hit.score:.2f}</td>'
+        f'<td style="{_TEXT}"><strong>{html_escape.escape(trail(hit))}</strong>'
+        f'<div style="{_LINES}">{before}{marked}{after}</div><small>{small}</small></td></tr>'
+    )
+
+
+def _shortened(before: str, best: str, after: str) -> tuple[str, str, str]:
+    """A text's three parts with what is far from the best one left out."""
+    best = best if len(best) <= _SHOWN_TEXT else best[:_SHOWN_TEXT] + "…"
+    rest = max(0, _SHOWN_TEXT - len(best))
+    earlier = min(len(before), max(rest // 3, rest - len(after)))
+    later = min(len(after), rest - earlier)
+    return (
+        before if earlier == len(before) else "…" + before[len(before) - earlier :],
+        best,
+        after if later == len(after) else after[:later] + "…",
+    )
 
 
 def terminal(hits: Sequence[Hit], console: Console) -> None:

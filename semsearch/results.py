@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from semsearch import render
-from semsearch.errors import MissingExtra
-from semsearch.records import Hit, Mode
+from semsearch.records import Highlight, Hit, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Results"]
+
+_NO_HIT = Hit(0, 0.0, "", "", "", 0, 0, 0, 0, "", Highlight(0, 0, ""), {"dense": None, "lexical": None}, {})
+"""What tells the columns of a table without rows."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -65,20 +67,22 @@ class Results(Sequence[Hit]):
         }
         return render.safe_json(json.dumps(document, ensure_ascii=False))
 
-    def to_pandas(self) -> pd.DataFrame:
-        """One row a hit, one column a field of `to_dicts`.
+    def to_pandas(self, *, flat: bool = False) -> pd.DataFrame:
+        """One row a hit, one column a field of `to_dicts`; the columns are there when there is no hit, too.
 
+        :param flat: whether what a field is made of has columns of its own: ``scores.dense``, ``highlight.text``,
+            ``metadata.date``.
         :raises MissingExtra: if pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtra("to_pandas() needs pandas: python -m pip install pandas") from error
-        return pd.DataFrame(self.to_dicts())
+        # Not at the top: few make tables.
+        from semsearch import frames
+
+        return frames.frame(self.to_dicts(), _NO_HIT.to_dict(), flat=flat)
 
     def __repr__(self) -> str:
         """A plain-text table of the hits."""
         return render.text(self.query, self.hits)
 
     def _repr_html_(self) -> str:
-        return render.html(self.query, self.hits)
+        """The table of the hits that notebooks show: in the notebook's own colours, without scripts."""
+        return render.html(self.query, self.hits, answerable=self.answerable)

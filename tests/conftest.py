@@ -138,6 +138,18 @@ def data_folder() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Headless Chromium, by Playwright; see ``helpers.CHROMIUM``."""
+    from helpers import CHROMIUM
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from semsearch.records import BuildReport
 from semsearch.results import Results
 from semsearch.store import Reader
 
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 FILLER = "was there all day long and nobody in the whole town said a word of it"
 
 

@@ -22,7 +22,7 @@ import semsearch
 from semsearch.errors import IndexMissing, InputError, MissingExtra
 from semsearch.evaluation import Scored, parse_threshold, trec
 from semsearch.evaluation.harness import DEPTH
-from semsearch.evaluation.values import check_writable
+from semsearch.outputs import check_writable
 from semsearch.records import Mode
 
 FILLER = "was there all day long and nobody in the whole town said a word of it"

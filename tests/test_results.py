@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
+from html.parser import HTMLParser
 
 import pytest
 
@@ -161,6 +163,21 @@ def test_to_pandas():
     assert list(frame.columns) == list(results(hit()).to_dicts()[0])
     assert frame["score"].tolist() == [0.75, 0.375]
     assert frame["highlight"][0] == {"start": 10, "end": 26, "text": "Russia sent aid."}
+    assert list(results().to_pandas().columns) == list(frame.columns)
+    assert len(results().to_pandas()) == 0
+
+
+def test_to_pandas_flat():
+    pytest.importorskip("pandas")
+    frame = results(hit(1), hit(2, metadata={"tags": ["oil"]})).to_pandas(flat=True)
+    assert frame["scores.dense"].tolist() == [0.75, 0.375]
+    assert frame["highlight.text"].tolist() == ["Russia sent aid."] * 2
+    assert frame["metadata.date"].tolist()[0] == "2020-01-02"
+    assert frame["metadata.tags"].tolist()[1] == ["oil"]
+    assert not {"scores", "highlight", "metadata"} & set(frame.columns)
+    empty = results().to_pandas(flat=True)
+    assert len(empty) == 0
+    assert set(empty.columns) == {name for name in frame.columns if not name.startswith("metadata.")}
 
 
 def test_repr_is_a_table():
@@ -178,11 +195,66 @@ def test_repr_is_a_table():
     assert repr(results()) == "no passages found for: what aid"
 
 
+class _Seen(HTMLParser):
+    """The elements of some HTML, their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.marked = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.text += data
+        self.marked += data if self.tags[-1] == "mark" and not self.marked else ""
+
+
 def test_html_marks_the_best_sentence():
-    shown = results(hit())._repr_html_()
-    assert "<mark>Russia sent aid.</mark> It arrived.<br>" in shown
-    assert shown.startswith("<table>")
+    shown = _Seen(results(hit())._repr_html_())
+    assert shown.marked == "Russia sent aid."
+    assert "Russia sent aid. It arrived.notes/a.md:3  2020-01-02" in shown.text
+    assert shown.tags[0] == "table"
     assert "no passages found" in results()._repr_html_()
+
+
+def test_html_suits_the_notebook_it_is_in():
+    """JupyterLab sets cells flush right, and notebooks are light or dark: the text has no colour of its own."""
+    page = results(hit())._repr_html_()
+    cells = re.findall(r"<t[dh] ([^>]*)>", page)
+    assert len(cells) == 6
+    assert all("text-align: left" in cell for cell in cells)
+    assert set(re.findall(r"[^-]color: (\w+)", page)) == {"inherit"}
+    assert "http" not in page
+
+
+def test_html_says_when_nothing_relevant_was_found():
+    doubtful = Results("what aid", "dense", 1.0, False, (hit(),))
+    assert "nothing relevant found; the nearest passages:" in doubtful._repr_html_()
+    assert "nothing relevant" not in results(hit())._repr_html_()
+    assert "nothing relevant" not in results()._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("before", "best", "after", "shown"),
+    [
+        ("a" * 3000, "Here.", "b" * 3000, "…" + "a" * 498 + "Here." + "b" * 997 + "…"),
+        ("a" * 3000, "Here.", "b" * 100, "…" + "a" * 1395 + "Here." + "b" * 100),
+        ("a" * 100, "Here.", "b" * 3000, "a" * 100 + "Here." + "b" * 1395 + "…"),
+        ("a" * 400, "Here.", "b" * 400, "a" * 400 + "Here." + "b" * 400),
+        ("", "c" * 3000, "", "c" * 1500 + "…"),
+    ],
+)
+def test_of_a_long_passage_html_has_what_is_around_the_best_sentence(before, best, after, shown):
+    text = before + best + after
+    long = hit(text=text, start=0, end=len(text), highlight=Highlight(len(before), len(before) + len(best), best))
+    assert f"Help › Russia{shown}notes/a.md" in _Seen(results(long)._repr_html_()).text
 
 
 def test_html_escapes_everything():
@@ -190,10 +262,8 @@ def test_html_escapes_everything():
     wound = hit(
         text=attack, title=attack, source=attack, heading=attack, highlight=Highlight(10, 20, attack), metadata={"date": attack}
     )
-    shown = results(wound, query=attack)._repr_html_()
-    bare = shown.replace("<colspan", "")
-    for tag in ("table", "caption", "tr", "th", "td", "strong", "br", "mark", "small"):
-        bare = bare.replace(f"<{tag}>", "").replace(f"</{tag}>", "")
-    assert not set(bare) & set("<>\"'")
-    assert shown.count("&lt;script&gt;alert(&quot;x&quot;)") == 5
-    assert "&amp;amp;" in shown
+    seen = _Seen(results(wound, query=attack)._repr_html_())
+    ours = {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "div", "mark", "br", "small"}
+    assert set(seen.tags) <= ours
+    assert seen.attributes == {"style"}
+    assert seen.text.count(attack) == 6

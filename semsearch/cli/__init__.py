@@ -22,6 +22,7 @@ from semsearch.cli.ask import ask
 from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
+from semsearch.cli.plot import plot
 from semsearch.cli.serve import mcp, serve
 from semsearch.errors import SemsearchError
 from semsearch.limits import MEMORY, THREADS
@@ -83,6 +84,7 @@ main.add_command(ask)
 main.add_command(check)
 main.add_command(evaluate)
 main.add_command(mcp)
+main.add_command(plot)
 main.add_command(serve)
 
 

@@ -77,8 +77,8 @@ def evaluate(
     from semsearch.errors import InputError
     from semsearch.evaluation import evaluate as measure
     from semsearch.evaluation import parse_threshold
-    from semsearch.evaluation.values import check_writable
     from semsearch.metrics import DEFAULT_METRICS
+    from semsearch.outputs import check_writable
 
     if run is not None and (len(set(modes)) > 1 or len(set(models)) > 1):
         raise InputError("--run writes one run: give one --mode and one --model")

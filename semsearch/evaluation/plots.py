@@ -5,12 +5,12 @@ Deliberately not here: the page around them (`report`).
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from semsearch import drawing
 from semsearch.metrics import RECALL_LEVELS
 
 __all__ = ["bars", "latency", "precision_recall"]
@@ -40,14 +40,7 @@ def _plot(title: str, x: str, y: str, height: float = 3.2) -> Iterator[_Plot]:
 
     :param title: what the plot says, for those who cannot see it.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    settings = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif", "font.size": 10}
-    colours = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
-    with rc_context({**settings, **colours}):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        axes = figure.add_subplot()
+    with drawing.axes(_WIDTH, height, ink=_INK, salt=title) as axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -55,9 +48,8 @@ def _plot(title: str, x: str, y: str, height: float = 3.2) -> Iterator[_Plot]:
         axes.set_ylabel(y)
         plot = _Plot(axes)
         yield plot
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    plot.svg = _for_a_page(drawn.getvalue(), title)
+        drawn = drawing.saved(axes, "svg", transparent=True).decode()
+    plot.svg = _for_a_page(drawn, title)
 
 
 def _for_a_page(svg: str, title: str) -> str:
@@ -105,10 +97,12 @@ def precision_recall(curves: Mapping[str, Sequence[float]], dashed: Mapping[str,
                 linestyle=_DASHES[style],
                 linewidth=max(1.3, 3.2 - 0.8 * number),
                 color=_COLOURS[style],
-                label=_plain(label),
+                label=drawing.plain(label),
             )
         for label, precisions in dashed.items():
-            plot.axes.plot(RECALL_LEVELS, precisions, linestyle="--", linewidth=1.6, color=_INK, alpha=0.6, label=_plain(label))
+            plot.axes.plot(
+                RECALL_LEVELS, precisions, linestyle="--", linewidth=1.6, color=_INK, alpha=0.6, label=drawing.plain(label)
+            )
         plot.axes.set_xlim(-0.02, 1.02)
         plot.axes.set_ylim(0, 1.02)
         _legend(plot.axes, len(curves) + len(dashed))
@@ -124,7 +118,7 @@ def latency(times: Mapping[str, Sequence[float]]) -> str:
         edges = np.histogram_bin_edges(everything, bins=min(_MOST_BINS, 8 + len(everything) // 8))
         for number, (label, found) in enumerate(times.items()):
             colour = _COLOURS[number % len(_COLOURS)]
-            plot.axes.hist(found, bins=edges, histtype="stepfilled", color=colour, alpha=0.55, label=_plain(label))
+            plot.axes.hist(found, bins=edges, histtype="stepfilled", color=colour, alpha=0.55, label=drawing.plain(label))
             for share, style in ((50, "-"), (95, ":")):
                 plot.axes.axvline(np.percentile(found, share), color=colour, linestyle=style, linewidth=1.6)
         _legend(plot.axes, len(times))
@@ -134,8 +128,3 @@ def latency(times: Mapping[str, Sequence[float]]) -> str:
 def _legend(axes: Any, lines: int) -> None:
     if lines > 1:
         axes.legend(frameon=False, fontsize=9, handlelength=3.6)
-
-
-def _plain(label: str) -> str:
-    """A label that is not taken for mathematics, nor left out for a leading underscore."""
-    return label.replace("$", r"\$").lstrip("_") or "-"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semsearch import metrics
+from semsearch import drawing, metrics
 from semsearch._version import __version__
 from semsearch.errors import MissingExtra
 from semsearch.evaluation import plots
@@ -33,9 +33,9 @@ def check_installed() -> None:
 
     :raises MissingExtra: if jinja2 or matplotlib is not installed.
     """
+    drawing.check_installed("a report", "eval")
     try:
         import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
     except ImportError as error:
         raise MissingExtra(f'a report needs {error.name}: python -m pip install "semsearch[eval]"') from error
 

@@ -9,16 +9,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from semsearch.errors import InputError
 from semsearch.metrics import Judgments
+from semsearch.outputs import write
 from semsearch.render import safe_json
 
-__all__ = ["Comparison", "Difference", "Evaluation", "Measurement", "QueryDifference", "Scored", "Shown", "check_writable"]
+__all__ = ["Comparison", "Difference", "Evaluation", "Measurement", "QueryDifference", "Scored", "Shown"]
 
 
 class Scored(NamedTuple):
@@ -125,7 +124,7 @@ class Measurement:
         """
         from semsearch.evaluation.trec import run_lines
 
-        _write(path, "".join(run_lines(self.rankings, tag)))
+        write(path, "".join(run_lines(self.rankings, tag)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +179,7 @@ class Evaluation(Sequence[Measurement]):
         """
         from semsearch.evaluation.report import page
 
-        _write(path, page(self))
+        write(path, page(self))
 
     def failures(self, expressions: Sequence[str]) -> list[str]:
         """Which of the expressions (``"nDCG@10 < 0.7"``) hold, each with the value and the run that it holds for.
@@ -208,27 +207,6 @@ class Evaluation(Sequence[Measurement]):
         if measurement.comparison is not None:
             found["against"] = _compared(measurement.comparison)
         return found
-
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse early where a file cannot be written; nothing is made or changed.
-
-    :raises InputError: if its folder is not there, or it or its folder may not be written.
-    """
-    file = Path(path)
-    if file.is_dir():
-        raise InputError(f"{path} cannot be written (Is a directory): give a file")
-    if not file.parent.is_dir():
-        raise InputError(f"{path} cannot be written (no folder {file.parent}): make it, or give another")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written (Permission denied): give another folder")
-
-
-def _write(path: str | os.PathLike[str], text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8", errors="replace", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): check the folder") from error
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from semsearch.errors import InputError
 from semsearch.records import ArticleInfo, Excerpt, Facets, StoredPassage
 from semsearch.store.database import one
-from semsearch.store.tables import PASSAGE, metadata_of, public_id
+from semsearch.store.tables import PASSAGE, metadata_of, number_of, public_id
 from semsearch.store.tables import passage as passage_of
 
 __all__ = ["around", "article", "articles", "facets"]
@@ -29,7 +29,6 @@ SELECT a.id, f.source || a.record, f.path, a.title, a.metadata, (SELECT count(*)
 FROM articles a JOIN files f ON f.id = a.file
 """
 _IN_ORDER = "ORDER BY f.source, f.path, a.id LIMIT ? OFFSET ?"
-_PUBLIC = re.compile(r"([1-9]\d{0,17})-[0-9a-f]{10}", re.ASCII)
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?", re.ASCII)
 _SHOWN = 200
 """Values of a key, and sources, at most."""
@@ -52,7 +51,7 @@ def around(database: apsw.Connection, passage_id: str, before: int, after: int) 
 
     :raises InputError: if there is no such passage.
     """
-    number = _number(passage_id)
+    number = number_of(passage_id)
     row = database.execute("SELECT article, text FROM passages WHERE id = ?", (number,)).fetchone()
     info = None if row is None else _info(database, row[0])
     if info is None or public_id(number, info.source, row[1]) != passage_id:
@@ -127,17 +126,11 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _named(database: apsw.Connection, article_id: str) -> tuple[ArticleInfo, int]:
-    number = _number(article_id)
+    number = number_of(article_id)
     info = _info(database, number)
     if info is None or info.article_id != article_id:
         raise _none("article", article_id)
     return info, number
-
-
-def _number(public: str) -> int:
-    """The row's number in a name of `public_id`; 0, which no row has, in anything else."""
-    match = _PUBLIC.fullmatch(public)
-    return int(match[1]) if match else 0
 
 
 def _none(what: str, public: str) -> InputError:
@@ -163,7 +156,7 @@ def _stored(source: str, number: int, *columns: Any) -> StoredPassage:
     return StoredPassage(
         public_id(number, source, found.text),
         found.text,
-        " › ".join(found.headings),
+        found.heading,
         found.paragraph,
         found.line,
         found.start,

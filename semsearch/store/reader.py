@@ -31,7 +31,7 @@ from semsearch.store.database import (
 )
 from semsearch.store.files import size_of
 from semsearch.store.filtering import Allowed
-from semsearch.store.tables import PASSAGE, FileRow, depth_of, file_rows, fingerprint_of, metadata_of
+from semsearch.store.tables import PASSAGE, FileRow, depth_of, file_rows, fingerprint_of, metadata_of, public_id
 from semsearch.store.tables import passage as passage_of
 from semsearch.vectors import Vectors
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import apsw
+    from numpy.typing import NDArray
 
     from semsearch.filters import Filter
     from semsearch.lexical import Lexical
@@ -61,7 +62,20 @@ SELECT
 FROM chosen c JOIN passages p ON p.id = c.id JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
 WHERE c.nth <= ? ORDER BY f.source, f.path, p.id
 """
+_LISTED = f"""
+SELECT e.row, p.id, a.id, f.source, a.record, f.path, a.title, a.metadata, {PASSAGE}
+FROM json_each(?) w JOIN passages p ON p.id = w.value JOIN embeddings e ON e.hash = p.embedding
+JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
+ORDER BY w.key
+"""
+_IDS = """
+SELECT p.id, p.article FROM passages p JOIN articles a ON a.id = p.article JOIN files f ON f.id = a.file
+ORDER BY f.source, f.path, p.id
+"""
+_PAIR = [("passage", np.int64), ("article", np.int64)]
 _OF_ARTICLES = "AND p.article IN (SELECT value FROM json_each(?))"
+_AT_ONCE = 2000
+"""Passages that are read at once where all are wanted."""
 _FILTERS = 8
 """Filters whose results are kept: a server is asked for the same ones again. At a million passages each takes up to 16 MB."""
 
@@ -80,6 +94,34 @@ class PassageRow(NamedTuple):
     path: str
     title: str
     metadata: dict[str, Any]
+
+    @property
+    def passage_id(self) -> str:
+        """The passage's public name."""
+        return public_id(self.id, self.source, self.passage.text)
+
+    @property
+    def article_id(self) -> str:
+        """Its article's public name."""
+        return public_id(self.article, self.source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary; the keys as those of `Hit.to_dict`."""
+        passage = self.passage
+        return {
+            "passage_id": self.passage_id,
+            "article_id": self.article_id,
+            "source": self.source,
+            "title": self.title,
+            "heading": passage.heading,
+            "paragraph": passage.paragraph,
+            "line": passage.line,
+            "page": passage.page,
+            "start": passage.start,
+            "end": passage.end,
+            "text": passage.text,
+            "metadata": self.metadata,
+        }
 
 
 class Reader:
@@ -249,6 +291,51 @@ class Reader:
                 return [self._passage_row(*row) for row in self._database.execute(statement, given)]
             except (ValueError, TypeError) as error:
                 raise damaged(self.folder, "a passage cannot be read") from error
+
+    def passage_ids(self, *, allowed: Allowed | None = None) -> NDArray[np.int64]:
+        """The ``id`` of each passage, by source and place: int64 (n,).
+
+        :param allowed: what a filter leaves: only passages of its articles. None for all.
+        """
+        self.check_process()
+        with self._reading():
+            pairs = np.fromiter(self._database.execute(_IDS), _PAIR)
+        ids: NDArray[np.int64] = pairs["passage"]
+        return ids if allowed is None else ids[np.isin(pairs["article"], allowed.articles)]
+
+    def listed(self, ids: NDArray[np.int64]) -> list[PassageRow]:
+        """The passages that have these ``id``, in the order given."""
+        self.check_process()
+        with self._reading():
+            try:
+                found = [self._passage_row(*row) for row in self._database.execute(_LISTED, (json.dumps(ids.tolist()),))]
+            except (ValueError, TypeError) as error:
+                raise damaged(self.folder, "a passage cannot be read") from error
+        if len(found) != len(ids):
+            raise damaged(self.folder, "a passage is missing")
+        return found
+
+    def records(self, *, allowed: Allowed | None = None, vectors: bool = False) -> Iterator[list[dict[str, Any]]]:
+        """All passages as `PassageRow.to_dict` has them, by source and place, some at a time.
+
+        :param allowed: what a filter leaves: only passages of its articles. None for all.
+        :param vectors: whether each has its ``vector``, too: float32 (d,).
+        """
+        ids = self.passage_ids(allowed=allowed)
+        for first in range(0, len(ids), _AT_ONCE):
+            items = self.listed(ids[first : first + _AT_ONCE])
+            found = [item.to_dict() for item in items]
+            if vectors:
+                taken = self.vectors().take(np.asarray([item.row for item in items], np.int64))
+                found = [{**record, "vector": vector} for record, vector in zip(found, taken, strict=True)]
+            yield found
+
+    def metadata_keys(self, limit: int) -> list[str]:
+        """The keys that the metadata of articles have, in alphabetical order; the first of them where there are more."""
+        statement = "SELECT DISTINCT m.key FROM articles a, json_each(a.metadata) m ORDER BY m.key LIMIT ?"
+        self.check_process()
+        with self._reading():
+            return [str(key) for (key,) in self._database.execute(statement, (limit,))]
 
     def around(self, passage: int, before: int, after: int) -> Context:
         """A passage with its neighbours in the article.

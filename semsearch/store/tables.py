@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = [
     "former_sentence_spans",
     "metadata_of",
     "network_of",
+    "number_of",
     "passage",
     "public_id",
     "recall_of",
@@ -42,6 +44,7 @@ __all__ = [
 
 PASSAGE = "text, headings, paragraph, line, start, stop, sentences, page"
 """The columns that `passage` takes."""
+_PUBLIC = re.compile(r"([1-9]\d{0,17})-[0-9a-f]{10}", re.ASCII)
 _MOST_DIMENSIONS = 2**20
 _MOST_DEPTH = 2**20
 _WIDTHS = (1, 2, 4)
@@ -95,6 +98,12 @@ def public_id(number: int, *said: str) -> str:
     """
     digest = hashlib.blake2b("\0".join(said).encode("utf-8", "surrogatepass"), digest_size=5)
     return f"{number}-{digest.hexdigest()}"
+
+
+def number_of(public: str) -> int:
+    """The row's number in a name of `public_id`; 0, which no row has, in anything else."""
+    match = _PUBLIC.fullmatch(public)
+    return int(match[1]) if match else 0
 
 
 class Spans(NamedTuple):
