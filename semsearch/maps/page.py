@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.maps import colors
-from semsearch.render import question as shown_question
 from semsearch.records import cited
+from semsearch.render import question as shown_question
 from semsearch.render import safe_line
 
 if TYPE_CHECKING:
