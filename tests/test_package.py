@@ -22,7 +22,8 @@ LAYERS = [
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
     {"checking", "index"},
-    {"evaluation", "web"},
+    {"evaluation", "newest"},
+    {"integrations", "web"},
     {"cli"},
 ]
 DOORS = {
@@ -56,7 +57,9 @@ DOORS = {
     "fastapi": "web",
     "starlette": "web",
     "uvicorn": "web",
-    "pydantic": "web",
+    "langchain_core": "integrations",
+    "llama_index": "integrations",
+    "haystack": "integrations",
 }
 HEAVY = {
     "tantivy",
@@ -79,6 +82,9 @@ HEAVY = {
     "uvicorn",
     "mcp",
     "prompt_toolkit",
+    "langchain_core",
+    "llama_index",
+    "haystack",
 }
 
 
