@@ -92,7 +92,6 @@ class SemsearchRetriever:
         filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
         auto_refresh: bool | None = None,
     ) -> None:
-        self._given = index
         self._searcher = Searcher(index, auto_refresh=auto_refresh)
         self._asking = Asking.of(top_k, mode, where, per_article, fold=fold, answerable_only=answerable_only)
         filter_of(filters)
@@ -110,7 +109,7 @@ class SemsearchRetriever:
         asking = self._asking
         return default_to_dict(
             self,
-            index=path_of(self._given),
+            index=path_of(self._searcher.given),
             filters=self.filters,
             top_k=asking.k,
             mode=asking.mode,
@@ -138,6 +137,10 @@ class SemsearchRetriever:
         if not self._warm:
             self._searcher.search("semsearch", replace(self._asking, k=1))
             self._warm = True
+
+    async def warm_up_async(self) -> None:
+        """`warm_up`, in a thread."""
+        await asyncio.to_thread(self.warm_up)
 
     @component.output_types(documents=list[Document], answerable=bool)
     def run(
@@ -256,8 +259,8 @@ def _comparison(key: str, operator: Any, value: Any) -> Filter:
         raise UnusableFilter(f"no operator {operator!r} for {key!r}: use one of == != > >= < <= in 'not in'")
     if value is None:
         return _NOTHING
-    if isinstance(value, str) and _NUMBER.fullmatch(value) and not _YEAR.fullmatch(value):
-        raise UnusableFilter(f"{key!r} cannot be {operator} the text {value!r}: give a number, or a date such as '2019-09-27'")
+    if isinstance(value, list) or (isinstance(value, str) and _NUMBER.fullmatch(value) and not _YEAR.fullmatch(value)):
+        raise UnusableFilter(f"{key!r} cannot be {operator} {value!r}: give a number, or a date such as '2019-09-27'")
     return our_filters.parse({key: {operator: value}})
 
 

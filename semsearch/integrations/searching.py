@@ -64,7 +64,7 @@ class Searcher:
     def __init__(self, index: PathLike | Index, *, auto_refresh: bool | None = None) -> None:
         if not isinstance(index, str | os.PathLike | Index):
             raise InputError(f"the index is {index!r}: give the path of one, or what semsearch.open gave")
-        self._given = index
+        self.given = index
         self._follows = not isinstance(index, Index) if auto_refresh is None else auto_refresh
         self._begin()
 
@@ -90,12 +90,12 @@ class Searcher:
         return replace(results, hits=tuple(believed))
 
     def _open(self) -> tuple[Index, Newest]:
-        if self._process != os.getpid() and not isinstance(self._given, Index):
+        if self._process != os.getpid() and not isinstance(self.given, Index):
             # Another process's lock may be held for ever, and its index is refused here.
             self._begin()
         with self._lock:
             if self._opened is None:
-                index = self._given if isinstance(self._given, Index) else Index.open(self._given)
+                index = self.given if isinstance(self.given, Index) else Index.open(self.given)
                 self._opened = (index, Newest(index))
             return self._opened
 
@@ -114,7 +114,7 @@ class Searcher:
         """Close what was opened here; another question opens it again."""
         with self._lock:
             opened, self._opened = self._opened, None
-        if opened is not None and not isinstance(self._given, Index):
+        if opened is not None and not isinstance(self.given, Index):
             opened[0].close()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ class Searcher:
 
         :raises InputError: if it is an open index.
         """
-        return _unpickled, (path_of(self._given), self._follows)
+        return _unpickled, (path_of(self.given), self._follows)
 
 
 def _unpickled(path: str, follows: bool) -> Searcher:
