@@ -159,6 +159,18 @@ def test_it_is_written_and_read(index, monkeypatch):
     retriever.close()
 
 
+def test_fields_may_be_set(index, retriever):
+    assert retriever.invoke(QUESTION)
+    other = retriever.model_copy(update={"index": "no/such/index"})
+    with pytest.raises(IndexMissing):
+        other.invoke(QUESTION)
+    retriever.k = 1
+    assert len(retriever.invoke(QUESTION)) == 1
+    retriever.index = "no/such/index"
+    with pytest.raises(IndexMissing):
+        asyncio.run(retriever.ainvoke(QUESTION))
+
+
 def test_an_open_index_is_asked_as_it_is(index):
     with semsearch.open(index) as opened:
         retriever = SemsearchRetriever(index=opened, k=1)

@@ -96,7 +96,6 @@ class SemsearchRetriever:
         self._asking = Asking.of(top_k, mode, where, per_article, fold=fold, answerable_only=answerable_only)
         filter_of(filters)
         self._where = where
-        self._auto_refresh = auto_refresh
         self._warm = False
         self.filters = filters
         self.filter_policy = FilterPolicy.from_str(filter_policy) if isinstance(filter_policy, str) else filter_policy
@@ -118,7 +117,7 @@ class SemsearchRetriever:
             fold=asking.fold,
             answerable_only=asking.answerable_only,
             filter_policy=self.filter_policy.value,
-            auto_refresh=self._auto_refresh,
+            auto_refresh=self._searcher.auto_refresh,
         )
 
     @classmethod

@@ -86,11 +86,17 @@ class SemsearchRetriever(BaseRetriever):
 
         :raises SemsearchError: as `Index.refresh` does.
         """
-        return self._searcher.refresh()
+        return self._held().refresh()
 
     def close(self) -> None:
         """Close what the retriever opened; another question opens it again."""
-        self._searcher.close()
+        self._held().close()
+
+    def _held(self) -> Searcher:
+        """What asks the index, which may be another one by now: fields can be set, in copies, too."""
+        if (self._searcher.given, self._searcher.auto_refresh) != (self.index, self.auto_refresh):
+            self._searcher = Searcher(self.index, auto_refresh=self.auto_refresh)
+        return self._searcher
 
     def __getstate__(self) -> dict[Any, Any]:
         """Its fields; of the index the path.
@@ -112,7 +118,7 @@ class SemsearchRetriever(BaseRetriever):
         answerable_only: bool | None = None,
     ) -> list[Document]:
         asking = self._asking(k, mode, where, per_article, answerable_only)
-        return [_document(hit) for hit in self._searcher.search(query, asking)]
+        return [_document(hit) for hit in self._held().search(query, asking)]
 
     async def _aget_relevant_documents(
         self,
@@ -126,7 +132,7 @@ class SemsearchRetriever(BaseRetriever):
         answerable_only: bool | None = None,
     ) -> list[Document]:
         asking = self._asking(k, mode, where, per_article, answerable_only)
-        return [_document(hit) for hit in await asyncio.to_thread(self._searcher.search, query, asking)]
+        return [_document(hit) for hit in await asyncio.to_thread(self._held().search, query, asking)]
 
     def _asking(
         self, k: int | None, mode: Mode | None, where: Where, per_article: int | None, answerable_only: bool | None

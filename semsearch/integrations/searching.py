@@ -26,11 +26,9 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How an index is asked.
+    """How an index is asked: by the parameters of `Index.search`, and one more.
 
     :param answerable_only: whether only passages come back that are believed to answer, and none if the best one is not.
-
-    The others are those of `Index.search`.
     """
 
     k: int
@@ -65,6 +63,7 @@ class Searcher:
         if not isinstance(index, str | os.PathLike | Index):
             raise InputError(f"the index is {index!r}: give the path of one, or what semsearch.open gave")
         self.given = index
+        self.auto_refresh = auto_refresh
         self._follows = not isinstance(index, Index) if auto_refresh is None else auto_refresh
         self._begin()
 
@@ -99,10 +98,6 @@ class Searcher:
                 self._opened = (index, Newest(index))
             return self._opened
 
-    def open(self) -> None:
-        """Open the index now, so that what is wrong with it is told before the first question."""
-        self._open()
-
     def refresh(self) -> bool:
         """Go on to the newest generation; False if this is it.
 
@@ -122,11 +117,11 @@ class Searcher:
 
         :raises InputError: if it is an open index.
         """
-        return _unpickled, (path_of(self.given), self._follows)
+        return _unpickled, (path_of(self.given), self.auto_refresh)
 
 
-def _unpickled(path: str, follows: bool) -> Searcher:
-    return Searcher(path, auto_refresh=follows)
+def _unpickled(path: str, auto_refresh: bool | None) -> Searcher:
+    return Searcher(path, auto_refresh=auto_refresh)
 
 
 def path_of(index: PathLike | Index) -> str:
