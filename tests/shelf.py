@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import threading
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,40 @@ def stocked(folder: Path) -> Path:
         patched.chdir(folder)
         semsearch.build(["seeds", "records"], "index", encoder=FakeEncoder()).close()
     return folder / "index"
+
+
+class Later:
+    """A module that is imported when something of it is first asked for.
+
+    Each process of the tests collects all of them, and the frameworks take seconds: only that which runs a test shall import it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            # pytest asks everything whether it is a test.
+            raise AttributeError(name)
+        return getattr(import_module(self._name), name)
+
+
+def run_standard(tests: type, **fixtures: Any) -> list[str]:
+    """Run all tests of a class that a framework has for such as us; their names.
+
+    :param fixtures: what makes each fixture anew, by its name.
+    """
+    names = [name for name in dir(tests) if name.startswith("test_")]
+    for name in names:
+        test = getattr(tests(), name)
+        done = test(**{wanted: fixtures[wanted]() for wanted in inspect.signature(test).parameters})
+        if inspect.isawaitable(done):
+            asyncio.run(_awaited(done))
+    return names
+
+
+async def _awaited(done: Awaitable[Any]) -> None:
+    await done
 
 
 def snippets(heading: str) -> list[str]:

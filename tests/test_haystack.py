@@ -7,46 +7,58 @@ import inspect
 import pickle
 import socket
 import sys
-import tempfile
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from conftest import FakeEncoder
 from helpers import records
-from shelf import QUESTION, run_snippets, stocked, while_it_waits
+from shelf import QUESTION, Later, run_snippets, run_standard, stocked, while_it_waits
 
 import semsearch
 from semsearch.errors import IndexMissing, InputError
 
+if TYPE_CHECKING:
+    from haystack import Document
+
 if find_spec("haystack") is None:
     pytest.skip("the extra haystack is not installed", allow_module_level=True)
 
-CALLED: list[object] = []
-FIRST = "haystack" not in sys.modules
-with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patched:
-    # As one imports it who has not switched its reports off: whom does it call, what does it leave behind?
-    patched.delenv("HAYSTACK_TELEMETRY_ENABLED", raising=False)
-    patched.setenv("HOME", home)
-    patched.setattr(socket.socket, "connect", lambda _, address: CALLED.append(address))
-    patched.setattr(socket, "getaddrinfo", lambda *address, **_: CALLED.append(address))
-    from haystack import Document, Pipeline
-    from haystack.components.routers import ConditionalRouter
-    from haystack.core.errors import DeserializationError
-    from haystack.document_stores.types import FilterPolicy
-    from haystack.errors import FilterError
-    from haystack.telemetry import _telemetry
-    from haystack.testing.document_store import FilterDocumentsTest
-    from haystack.utils.filters import document_matches_filter
-
-    from semsearch.integrations.haystack import SemsearchRetriever, UnusableFilter, filter_of
-
-    LEFT = sorted(path.relative_to(home).as_posix() for path in Path(home).rglob("*") if path.is_file())
-# From now on it reports nothing.
-_telemetry.telemetry = None
-
+ours = Later("semsearch.integrations.haystack")
+haystack = Later("haystack")
+types = Later("haystack.document_stores.types")
+telemetry = Later("haystack.telemetry._telemetry")
 pytestmark = pytest.mark.usefixtures("no_model")
 ALLOWED = ["semsearch.integrations.haystack"]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What importing did: whether it was the first time, whom it called, what it left in the home of the user."""
+
+    first: bool
+    called: list[object]
+    left: list[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported(tmp_path_factory) -> Imported:
+    """The import of our module, as one does it who has not switched Haystack's reports off; from then on they are."""
+    home = tmp_path_factory.mktemp("home")
+    called: list[object] = []
+    first = "haystack" not in sys.modules
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("HAYSTACK_TELEMETRY_ENABLED", raising=False)
+        patched.setenv("HOME", str(home))
+        patched.setattr(socket.socket, "connect", lambda _, address: called.append(address))
+        patched.setattr(socket, "getaddrinfo", lambda *address, **_: called.append(address))
+        assert ours.SemsearchRetriever
+        assert telemetry.telemetry is not None
+    import_module("haystack.telemetry._telemetry").telemetry = None
+    return Imported(first, called, sorted(path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +68,7 @@ def index(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def retriever(index):
-    made = SemsearchRetriever(index, top_k=3)
+    made = ours.SemsearchRetriever(index, top_k=3)
     yield made
     made.close()
 
@@ -73,10 +85,10 @@ def condition(field: str, operator: str, value) -> dict:
     return {"field": field, "operator": operator, "value": value}
 
 
-def test_importing_calls_nobody():
-    assert FIRST, "Haystack was imported before"
-    assert CALLED == []
-    assert LEFT == [".haystack/config.yaml"], "as the documentation says"
+def test_importing_calls_nobody(imported):
+    assert imported.first, "Haystack was imported before"
+    assert imported.called == []
+    assert imported.left == [".haystack/config.yaml"], "as the documentation says"
 
 
 def test_what_haystack_reports_has_neither_questions_nor_the_index(index, retriever, monkeypatch):
@@ -86,8 +98,8 @@ def test_what_haystack_reports_has_neither_questions_nor_the_index(index, retrie
         def send_event(self, *event) -> None:
             sent.append(event)
 
-    monkeypatch.setattr(_telemetry, "telemetry", Recorder())
-    pipeline = Pipeline()
+    monkeypatch.setattr("haystack.telemetry._telemetry.telemetry", Recorder())
+    pipeline = haystack.Pipeline()
     pipeline.add_component("retriever", retriever)
     pipeline.run({"retriever": {"query": QUESTION}})
     ((_, said),) = sent
@@ -107,14 +119,14 @@ def test_documents_are_the_hits(index, retriever):
     first = output["documents"][0]
     assert (first.meta["source"], first.meta["line"]) == ("seeds/russia-venezuela-road-map.md", 16)
     for document in output["documents"]:
-        assert Document.from_dict(document.to_dict()) == document, "no key of the metadata is one of the document's"
+        assert haystack.Document.from_dict(document.to_dict()) == document, "no key of the metadata is one of the document's"
     assert asyncio.run(retriever.run_async(QUESTION)) == output
 
 
 def test_both_ways_to_run_take_and_give_the_same(retriever):
     assert inspect.signature(retriever.run) == inspect.signature(retriever.run_async)
     assert {name: socket.type for name, socket in retriever.__haystack_output__._sockets_dict.items()} == {
-        "documents": list[Document],
+        "documents": list[haystack.Document],
         "answerable": bool,
     }
 
@@ -147,13 +159,13 @@ def test_many_at_the_same_time(retriever):
 
 def test_warming_up_tells_what_is_wrong_and_is_done_once(index, monkeypatch):
     with pytest.raises(IndexMissing):
-        SemsearchRetriever("no/such/index").warm_up()
+        ours.SemsearchRetriever("no/such/index").warm_up()
     asked = []
     search = semsearch.Index.search
     monkeypatch.setattr(
         semsearch.Index, "search", lambda self, query, *a, **b: asked.append(query) or search(self, query, *a, **b)
     )
-    retriever = SemsearchRetriever(index)
+    retriever = ours.SemsearchRetriever(index)
     retriever.warm_up()
     retriever.warm_up()
     assert asked == ["semsearch"]
@@ -175,15 +187,15 @@ def test_a_pipeline_is_written_and_read(index, monkeypatch):
         "filter_policy": "merge",
         "auto_refresh": False,
     }
-    pipeline = Pipeline()
-    pipeline.add_component("retriever", SemsearchRetriever(**options))
+    pipeline = haystack.Pipeline()
+    pipeline.add_component("retriever", ours.SemsearchRetriever(**options))
     expected = pipeline.run({"retriever": {"query": "election"}})["retriever"]
     assert numbers(expected) == [10, 100]
     written = pipeline.dumps()
     assert pipeline.to_dict()["components"]["retriever"]["init_parameters"] == options
-    with pytest.raises(DeserializationError, match=r"semsearch\.integrations\.haystack"):
-        Pipeline.loads(written)
-    read = Pipeline.loads(written, allowed_modules=ALLOWED)
+    with pytest.raises(haystack.DeserializationError, match=r"semsearch\.integrations\.haystack"):
+        haystack.Pipeline.loads(written)
+    read = haystack.Pipeline.loads(written, allowed_modules=ALLOWED)
     assert read.dumps() == written
     assert ids(read.run({"retriever": {"query": "election"}})["retriever"]) == ids(expected)
     for each in (pipeline, read):
@@ -192,13 +204,13 @@ def test_a_pipeline_is_written_and_read(index, monkeypatch):
 
 def test_conditions_on_a_type_are_not_the_name_of_a_class(index):
     where = {"type": "collections.OrderedDict"}
-    written = SemsearchRetriever(index, where=where).to_dict()
-    read = SemsearchRetriever.from_dict(written)
+    written = ours.SemsearchRetriever(index, where=where).to_dict()
+    read = ours.SemsearchRetriever.from_dict(written)
     assert read.to_dict() == written
     assert read.run("election")["documents"] == []
     read.close()
-    with pytest.raises(DeserializationError, match="no SemsearchRetriever"):
-        SemsearchRetriever.from_dict(written | {"type": "some.Other"})
+    with pytest.raises(haystack.DeserializationError, match="no SemsearchRetriever"):
+        ours.SemsearchRetriever.from_dict(written | {"type": "some.Other"})
 
 
 def test_a_component_of_a_path_can_be_pickled(index, retriever):
@@ -210,7 +222,7 @@ def test_a_component_of_a_path_can_be_pickled(index, retriever):
 
 def test_an_open_index_is_asked_but_not_written(index):
     with semsearch.open(index) as opened:
-        retriever = SemsearchRetriever(opened, top_k=1)
+        retriever = ours.SemsearchRetriever(opened, top_k=1)
         expected = retriever.run(QUESTION)
         assert len(expected["documents"]) == 1
         assert not retriever.refresh()
@@ -230,17 +242,17 @@ def test_what_is_wrong_is_told_when_it_is_made(index, retriever):
         {"filters": {"field": "meta.n"}},
     ):
         with pytest.raises(InputError):
-            SemsearchRetriever(index, **wrong)
+            ours.SemsearchRetriever(index, **wrong)
     with pytest.raises(ValueError, match="FilterPolicy"):
-        SemsearchRetriever(index, filter_policy="mix")
+        ours.SemsearchRetriever(index, filter_policy="mix")
     with pytest.raises(InputError, match="the question is empty"):
         retriever.run(" ")
 
 
 def test_filters_of_a_question_replace_or_are_merged_and_where_holds(index):
     given, asked = condition("meta.number", ">", 2), condition("meta.date", "<", "2014")
-    for policy, expected in ((FilterPolicy.REPLACE, [0, 2, 2, 10]), (FilterPolicy.MERGE, [10])):
-        retriever = SemsearchRetriever(index, filters=given, filter_policy=policy, where="source=records", fold=False)
+    for policy, expected in ((types.FilterPolicy.REPLACE, [0, 2, 2, 10]), (types.FilterPolicy.MERGE, [10])):
+        retriever = ours.SemsearchRetriever(index, filters=given, filter_policy=policy, where="source=records", fold=False)
         assert numbers(retriever.run("election")) == [10, 100]
         assert numbers(retriever.run("election", filters=asked)) == expected
         assert retriever.run("sword", filters=condition("meta.source", "==", "seeds"))["documents"] == []
@@ -248,10 +260,17 @@ def test_filters_of_a_question_replace_or_are_merged_and_where_holds(index):
 
 
 def test_a_router_decides_by_whether_it_is_answered(index):
-    pipeline = Pipeline()
-    pipeline.add_component("retriever", SemsearchRetriever(index, top_k=2, answerable_only=True))
+    from haystack.components.routers import ConditionalRouter
+
+    pipeline = haystack.Pipeline()
+    pipeline.add_component("retriever", ours.SemsearchRetriever(index, top_k=2, answerable_only=True))
     routes = [
-        {"condition": "{{ answerable }}", "output": "{{ documents }}", "output_name": "answered", "output_type": list[Document]},
+        {
+            "condition": "{{ answerable }}",
+            "output": "{{ documents }}",
+            "output_name": "answered",
+            "output_type": list[haystack.Document],
+        },
         {"condition": "{{ not answerable }}", "output": "nothing", "output_name": "unanswered", "output_type": str},
     ]
     pipeline.add_component("router", ConditionalRouter(routes, unsafe=True))
@@ -282,20 +301,21 @@ class Store:
     def filter_documents(self, filters: dict | None = None) -> list[Document]:
         if not self.documents:
             return []
-        retriever = SemsearchRetriever(self.path, filters=filters, mode="dense", fold=False, top_k=100)
+        retriever = ours.SemsearchRetriever(self.path, filters=filters, mode="dense", fold=False, top_k=100)
         places = sorted(int(document.meta["source"].rpartition("#")[2]) for document in retriever.run("document")["documents"])
         retriever.close()
         return [self.documents[place - 1] for place in places]
 
 
-class TestStandardFilters(FilterDocumentsTest):
-    @pytest.fixture(scope="class")
-    def written(self, tmp_path_factory) -> tuple[Path, dict[str, Path]]:
-        return tmp_path_factory.mktemp("documents"), {}
+def test_haystacks_standard_tests_of_filters(tmp_path):
+    from haystack.testing.document_store import FilterDocumentsTest, create_filterable_docs
 
-    @pytest.fixture
-    def document_store(self, written) -> Store:
-        return Store(*written)
+    indexed: dict[str, Path] = {}
+    names = run_standard(
+        FilterDocumentsTest, document_store=lambda: Store(tmp_path, indexed), filterable_docs=create_filterable_docs
+    )
+    assert len(names) > 30
+    assert {"test_no_filters", "test_comparison_not_equal_with_none", "test_not_operator"} <= set(names)
 
 
 NOTE = {"n": 5, "author": "A. Nother", "nested": {"section": "world"}, "what": "What? [a*b]", "date": "2019-09-27"}
@@ -333,8 +353,10 @@ SAME = [
 
 @pytest.mark.parametrize(("filters", "expected"), SAME, ids=lambda value: repr(value)[:70])
 def test_filters_mean_what_they_mean_there(filters: dict, expected: bool):
-    assert filter_of(filters).matches("a.md", "Title", NOTE) is expected
-    assert document_matches_filter(filters, Document(content="x", meta=NOTE)) is expected
+    from haystack.utils.filters import document_matches_filter
+
+    assert ours.filter_of(filters).matches("a.md", "Title", NOTE) is expected
+    assert document_matches_filter(filters, haystack.Document(content="x", meta=NOTE)) is expected
 
 
 @pytest.mark.parametrize(
@@ -358,9 +380,9 @@ def test_filters_mean_what_they_mean_there(filters: dict, expected: bool):
     ],
 )
 def test_what_has_no_sense_is_refused(filters: dict, said: str):
-    with pytest.raises(UnusableFilter, match=said) as raised:
-        filter_of(filters)
-    assert isinstance(raised.value, FilterError)
+    with pytest.raises(ours.UnusableFilter, match=said) as raised:
+        ours.filter_of(filters)
+    assert isinstance(raised.value, Later("haystack.errors").FilterError)
     assert isinstance(raised.value, InputError)
 
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from shelf import QUESTION, run_snippets, stocked, while_it_waits
+from pydantic import ValidationError
+from shelf import QUESTION, Later, run_snippets, run_standard, stocked, while_it_waits
 
 import semsearch
-
-pytest.importorskip("langchain_tests", reason="the extra langchain and langchain-tests are not installed")
-
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.load import dumps, loads
-from langchain_core.runnables import ConfigurableField
-from langchain_tests.integration_tests import RetrieversIntegrationTests
-from pydantic import ValidationError
-
 from semsearch.errors import IndexMissing, InputError
-from semsearch.integrations.langchain import SemsearchRetriever
 
+if find_spec("langchain_tests") is None:
+    pytest.skip("langchain-tests is not installed", allow_module_level=True)
+
+ours = Later("semsearch.integrations.langchain")
 pytestmark = pytest.mark.usefixtures("no_model")
-# The standard test is for a run with pytest-asyncio's automatic mode, which would be told of all our tests.
-pytest.mark.asyncio(RetrieversIntegrationTests.test_ainvoke_returns_documents)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +28,7 @@ def index(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def retriever(index):
-    made = SemsearchRetriever(index=index, k=3)
+    made = ours.SemsearchRetriever(index=index, k=3)
     yield made
     made.close()
 
@@ -43,22 +37,31 @@ def ids(documents) -> list[str]:
     return [document.id for document in documents]
 
 
-class TestStandard(RetrieversIntegrationTests):
-    @pytest.fixture(autouse=True)
-    def _index(self, index) -> None:
-        self.index = index
+def test_langchains_standard_tests(index):
+    from langchain_tests.integration_tests import RetrieversIntegrationTests
 
-    @property
-    def retriever_constructor(self) -> type[SemsearchRetriever]:
-        return SemsearchRetriever
+    class TestRetriever(RetrieversIntegrationTests):
+        @property
+        def retriever_constructor(self) -> type:
+            return ours.SemsearchRetriever
 
-    @property
-    def retriever_constructor_params(self) -> dict:
-        return {"index": str(self.index), "k": 2}
+        @property
+        def retriever_constructor_params(self) -> dict:
+            return {"index": str(index), "k": 2}
 
-    @property
-    def retriever_query_example(self) -> str:
-        return QUESTION
+        @property
+        def retriever_query_example(self) -> str:
+            return QUESTION
+
+    made = TestRetriever()
+    names = run_standard(TestRetriever, retriever=lambda: made.retriever_constructor(**made.retriever_constructor_params))
+    assert {
+        "test_k_constructor_param",
+        "test_invoke_with_k_kwarg",
+        "test_invoke_returns_documents",
+        "test_ainvoke_returns_documents",
+        "test_no_overrides_DO_NOT_OVERRIDE",
+    } <= set(names)
 
 
 def test_documents_are_the_hits(index, retriever):
@@ -88,7 +91,7 @@ def test_what_comes_with_a_question_is_for_that_question(retriever):
 
 
 def test_conditions_of_a_question_cannot_widen_the_retrievers_own(index):
-    retriever = SemsearchRetriever(index=index, where="source=records", fold=False)
+    retriever = ours.SemsearchRetriever(index=index, where="source=records", fold=False)
     assert len(retriever.invoke("election")) == 6
     assert retriever.invoke("sword", where="source=seeds") == []
     assert {document.metadata["number"] for document in retriever.invoke("election", where="number>2")} == {10, 100}
@@ -98,9 +101,9 @@ def test_conditions_of_a_question_cannot_widen_the_retrievers_own(index):
 def test_what_is_wrong_is_told_when_it_is_made(index, retriever):
     for wrong in ({"k": 0}, {"k": "many"}, {"mode": "fuzzy"}, {"where": "no condition"}, {"per_article": 0}):
         with pytest.raises(ValidationError, match=next(iter(wrong))):
-            SemsearchRetriever(index=index, **wrong)
+            ours.SemsearchRetriever(index=index, **wrong)
     with pytest.raises(ValidationError):
-        SemsearchRetriever(index=7)
+        ours.SemsearchRetriever(index=7)
     with pytest.raises(InputError, match="the question is empty"):
         retriever.invoke(" ")
 
@@ -119,6 +122,8 @@ def test_many_at_the_same_time(retriever):
 
 
 def test_callbacks_are_told(index, retriever):
+    from langchain_core.callbacks import BaseCallbackHandler
+
     class Told(BaseCallbackHandler):
         def __init__(self) -> None:
             self.said: list[object] = []
@@ -135,23 +140,25 @@ def test_callbacks_are_told(index, retriever):
     told = Told()
     found = ids(retriever.invoke("aid", {"callbacks": [told]}))
     with pytest.raises(IndexMissing):
-        SemsearchRetriever(index="no/such/index").invoke("oil", {"callbacks": [told]})
+        ours.SemsearchRetriever(index="no/such/index").invoke("oil", {"callbacks": [told]})
     assert told.said == ["aid", found, "oil", IndexMissing]
 
 
 def test_it_is_written_and_read(index, monkeypatch):
+    from langchain_core.load import dumps, loads
+
     monkeypatch.chdir(index.parent)
-    retriever = SemsearchRetriever(index="index", k=2, where={"source": "records"}, mode="lexical", auto_refresh=False)
+    retriever = ours.SemsearchRetriever(index="index", k=2, where={"source": "records"}, mode="lexical", auto_refresh=False)
     expected = ids(retriever.invoke("election"))
     assert len(expected) == 2
     read = [
-        loads(dumps(retriever), valid_namespaces=["semsearch"], allowed_objects=[SemsearchRetriever]),
+        loads(dumps(retriever), valid_namespaces=["semsearch"], allowed_objects=[ours.SemsearchRetriever]),
         pickle.loads(pickle.dumps(retriever)),
         retriever.model_copy(deep=True),
-        SemsearchRetriever(**retriever.model_dump()),
+        ours.SemsearchRetriever(**retriever.model_dump()),
     ]
     for copy in read:
-        assert isinstance(copy, SemsearchRetriever)
+        assert isinstance(copy, ours.SemsearchRetriever)
         assert copy.index == "index"
         assert (copy.k, copy.where, copy.mode, copy.auto_refresh) == (2, {"source": "records"}, "lexical", False)
         assert ids(copy.invoke("election")) == expected
@@ -172,14 +179,16 @@ def test_fields_may_be_set(index, retriever):
 
 
 def test_an_open_index_is_asked_as_it_is(index):
+    from langchain_core.runnables import ConfigurableField
+
     with semsearch.open(index) as opened:
-        retriever = SemsearchRetriever(index=opened, k=1)
+        retriever = ours.SemsearchRetriever(index=opened, k=1)
         expected = ids(retriever.invoke(QUESTION))
         with pytest.raises(InputError, match="give it the path of the index"):
             pickle.dumps(retriever)
         retriever.close()
         assert ids(retriever.invoke(QUESTION)) == expected
-        configurable = SemsearchRetriever(index=opened).configurable_fields(k=ConfigurableField(id="k"))
+        configurable = ours.SemsearchRetriever(index=opened).configurable_fields(k=ConfigurableField(id="k"))
         assert len(configurable.with_config(configurable={"k": 2}).invoke(QUESTION)) == 2
     with pytest.raises(InputError, match="closed"):
         retriever.invoke(QUESTION)
