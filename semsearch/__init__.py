@@ -50,9 +50,12 @@ layer modules                                  what for
 5     ``index``                                `Index`: build, refresh, search, tables, maps
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
-6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
+6     ``newest``                               an open index kept at its newest generation
+7     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
                                                uvicorn, mcp
-7     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
+7     ``integrations``                         retrievers of other frameworks; the only door to langchain_core, llama_index,
+                                               haystack
+8     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
 ===== ======================================== =======================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question

@@ -18,6 +18,9 @@ Of a list or mapping, any value in it is enough, for each condition by itself. A
 no condition but ``!=``, which is met whenever ``=`` is not: ``author=*`` are the articles with an author, ``author!=*``
 those without.
 
+Filters are put together by `all_of`, `any_of` and `none_of`, which is how the filters of other systems are said in ours; a shell
+has no words for it.
+
 Deliberately not here: reading articles, and which passages an article has.
 """
 
@@ -37,7 +40,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from semsearch.errors import InputError
 
-__all__ = ["Condition", "Filter", "Operator", "Where", "parse"]
+__all__ = ["Alternatives", "Condition", "Filter", "Operator", "Where", "all_of", "any_of", "none_of", "parse"]
 
 Operator = Literal["=", "!=", ">=", "<=", ">", "<"]
 
@@ -95,8 +98,25 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Filters of which an article must meet one at least, or where ``negated`` none; made by `any_of` and `none_of`."""
+
+    filters: tuple[Filter, ...]
+    negated: bool
+
+    @property
+    def needs_metadata(self) -> bool:
+        """As `Filter.needs_metadata`."""
+        return any(each.needs_metadata for each in self.filters)
+
+    def holds_for(self, source: str, title: str, metadata: Mapping[str, Any]) -> bool:
+        """As `Filter.matches`."""
+        return any(each.matches(source, title, metadata) for each in self.filters) != self.negated
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that an article must meet, all of them; falsy if there are none. Hashable; made by `parse`.
+    """Conditions that an article must meet, all of them; falsy if there are none. Hashable; made by `parse`, `all_of` and others.
 
     The key ``source`` is where an article stands, as hits show it; its value names the article, the file of a record
     (``dump.jsonl`` for ``dump.jsonl#17``) or a folder above it, and a pattern may match any of these. ``title`` is the
@@ -104,7 +124,7 @@ class Filter:
     behind ``metadata.`` stands any, ``source`` and ``title`` of the metadata among them.
     """
 
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition | Alternatives, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -113,7 +133,10 @@ class Filter:
     @property
     def needs_metadata(self) -> bool:
         """Whether `matches` looks at the metadata at all."""
-        return any(condition.key not in ("source", "title") for condition in self.conditions)
+        return any(
+            condition.needs_metadata if isinstance(condition, Alternatives) else condition.key not in ("source", "title")
+            for condition in self.conditions
+        )
 
     def matches(self, source: str, title: str, metadata: Mapping[str, Any]) -> bool:
         """Whether an article is meant.
@@ -121,7 +144,12 @@ class Filter:
         :param source: as hits show it, with the number of a record.
         :param metadata: JSON values.
         """
-        return all(condition.holds(_found(condition.key, source, title, metadata)) for condition in self.conditions)
+        return all(
+            condition.holds_for(source, title, metadata)
+            if isinstance(condition, Alternatives)
+            else condition.holds(_found(condition.key, source, title, metadata))
+            for condition in self.conditions
+        )
 
 
 Where = Filter | Mapping[str, Any] | str | Sequence[str] | None
@@ -152,7 +180,23 @@ def parse(where: Where) -> Filter:
         conditions = [_of_text(text) for text in where or ()]
     else:
         raise InputError(f"the filter is {where!r}: give a mapping such as {{'date': '2019'}} or strings such as 'date=2019'")
-    return Filter(tuple(sorted(set(conditions), key=lambda each: (each.key, each.operator, each.values, each.numbers))))
+    ordered = sorted(set(conditions), key=lambda each: (each.key, each.operator, each.values, each.numbers))
+    return Filter(tuple(ordered))
+
+
+def all_of(*filters: Filter) -> Filter:
+    """What meets all of these; of none of them, whatever there is."""
+    return Filter(tuple(dict.fromkeys(condition for each in filters for condition in each.conditions)))
+
+
+def any_of(*filters: Filter) -> Filter:
+    """What meets one of these at least; of none of them, nothing."""
+    return filters[0] if len(filters) == 1 else Filter((Alternatives(filters, negated=False),))
+
+
+def none_of(*filters: Filter) -> Filter:
+    """What meets none of these; of none of them, whatever there is."""
+    return Filter((Alternatives(filters, negated=True),)) if filters else Filter()
 
 
 def _of_text(text: Any) -> Condition:

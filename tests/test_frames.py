@@ -16,7 +16,7 @@ from semsearch.store import reader as reading
 
 pytest.importorskip("pandas")
 
-FIXED = ["passage_id", "article_id", "source", "title", "heading", "paragraph", "line", "start", "end", "text"]
+FIXED = ["passage_id", "article_id", "source", "title", "heading", "paragraph", "line", "page", "start", "end", "text"]
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ LAYERS = [
     {"store", "results", "ranking"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "index"},
-    {"evaluation", "web"},
+    {"evaluation", "newest"},
+    {"integrations", "web"},
     {"cli"},
 ]
 DOORS = {
@@ -64,7 +65,9 @@ DOORS = {
     "fastapi": "web",
     "starlette": "web",
     "uvicorn": "web",
-    "pydantic": "web",
+    "langchain_core": "integrations",
+    "llama_index": "integrations",
+    "haystack": "integrations",
 }
 HEAVY = {
     "tantivy",
@@ -96,6 +99,9 @@ HEAVY = {
     "docutils",
     "pyarrow",
     "httpcore",
+    "langchain_core",
+    "llama_index",
+    "haystack",
 }
 
 

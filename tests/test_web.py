@@ -19,13 +19,13 @@ from conftest import FakeEncoder
 from helpers import Served, build, run, write
 
 import semsearch
+from semsearch import newest
 from semsearch.errors import IndexCorrupt, IndexLocked, InputError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from starlette.testclient import TestClient
 
-from semsearch.web import service
 from semsearch.web.app import create_app
 from semsearch.web.batching import AT_ONCE
 from semsearch.web.guard import MOST_BYTES, is_local
@@ -385,7 +385,7 @@ def test_while_no_new_generation_can_be_looked_for_the_old_one_answers(index, mo
     def fail():
         raise error("told so")
 
-    monkeypatch.setattr(service, "_SECONDS", 0)
+    monkeypatch.setattr(newest, "_SECONDS", 0)
     monkeypatch.setattr(index, "refresh", fail)
     with client(index) as asked:
         for _ in range(3):

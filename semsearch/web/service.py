@@ -1,6 +1,4 @@
-"""An index that many ask at the same time: so many threads at work, so many waiting, always the newest generation.
-
-Nothing runs while nobody asks: whoever asks first after a second looks for a new generation.
+"""An index that many ask at the same time: so many threads at work, so many waiting, always the newest generation (`newest`).
 
 Deliberately not here: HTTP, how questions are answered together (`batching`).
 """
@@ -9,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from asyncio import get_running_loop
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from semsearch.errors import SemsearchError
 from semsearch.index import Index
 from semsearch.limits import processors
+from semsearch.newest import Newest
 from semsearch.records import Facets
 from semsearch.web.batching import Batcher, Busy, sound
 
@@ -31,8 +29,6 @@ Done = TypeVar("Done")
 
 WAITING = 256
 """Calls that may wait for a thread."""
-_SECONDS = 1.0
-"""How often it looks for a new generation, at most."""
 
 
 class Service:
@@ -43,16 +39,14 @@ class Service:
 
     def __init__(self, index: Index, *, waiting: int = WAITING) -> None:
         self.index = index
-        self.questions = Batcher(index, waiting, self.keep_current)
+        self._newest = Newest(index)
+        self.questions = Batcher(index, waiting, self._newest.keep)
         threads = processors() + 1
         self._threads = ThreadPoolExecutor(threads, "semsearch")
         self._most = threads + waiting
         self._inside = 0
         self._facets: tuple[int, Facets] | None = None
         self._reading = threading.Lock()
-        self._looking = threading.Lock()
-        self._looked = time.monotonic()
-        self._told = ""
 
     async def call(self, function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
         """A function in a thread, when one is free, of the newest generation.
@@ -69,7 +63,7 @@ class Service:
             self._inside -= 1
 
     def _called(self, function: Callable[[], Done]) -> Done:
-        self.keep_current()
+        self._newest.keep()
         return function()
 
     def warm(self) -> None:
@@ -81,28 +75,6 @@ class Service:
             logger.warning("%s", error)
         except Exception:
             logger.exception("the first search failed")
-
-    def keep_current(self) -> None:
-        """Go on to the newest generation, if it is time to look for one; whatever fails, the one that is open stays good."""
-        if time.monotonic() - self._looked < _SECONDS or not self._looking.acquire(blocking=False):
-            return
-        try:
-            if self.index.refresh():
-                logger.info("the index has changed: answering from generation %d", self.index.generation)
-            self._told = ""
-        except SemsearchError as error:
-            self._tell(str(error))
-        except Exception as error:
-            self._tell(f"looking for a new generation failed: {error!r}")
-        finally:
-            self._looked = time.monotonic()
-            self._looking.release()
-
-    def _tell(self, what: str) -> None:
-        """Once, not every second."""
-        if what != self._told:
-            logger.warning("%s", what)
-            self._told = what
 
     def facets(self) -> Facets:
         """What the articles can be told apart by, read once a generation."""
