@@ -38,7 +38,7 @@ def metadata_of(hit: Hit) -> dict[str, Any]:
     ``page`` only where there are pages. An article's own key that is one of ours comes as ``metadata.KEY``, which is its name
     in filters, too.
     """
-    page = getattr(hit, "page", 0)
+    page = hit.page
     cited = {
         "source": hit.source,
         "title": hit.title,
