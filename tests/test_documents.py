@@ -94,7 +94,10 @@ def test_what_is_not_run_is_little_and_says_why(capsys):
         assert len(block.reason.split()) >= 3
     run = sum(block.runs for page in PAGES for block in blocks(text_of(page)))
     assert run > 80
-    assert len(left) <= 10, capsys.readouterr().out
+    elsewhere = [block for _, block in left if re.fullmatch(r"tests/test_\w+\.py runs it", block.reason)]
+    assert len(left) - len(elsewhere) <= 10, capsys.readouterr().out
+    for block in elsewhere:
+        assert "run_snippets(" in (ROOT / block.reason.split()[0]).read_text(encoding="utf-8"), block
     # A comment that stands before nothing would look as if it did something.
     assert len(left) == all_text().count("<!-- not run:")
 
@@ -184,8 +187,8 @@ def test_every_environment_variable_is_in_the_reference():
 
 
 def test_every_extra_is_on_the_first_page():
-    told = re.findall(r"^\| `([a-z0-9-]+)` \|", text_of(DOCS / "index.md"), re.MULTILINE)
-    assert set(extras()) - {"dev"} == set(told)
+    rows = re.findall(r"^\| ((?:`[a-z0-9-]+`(?:, )?)+) \|", text_of(DOCS / "index.md"), re.MULTILINE)
+    assert set(extras()) - {"dev"} == {name.strip("`") for row in rows for name in row.split(", ")}
 
 
 def test_every_key_of_the_json_is_in_the_reference(folder: Path, fake):
