@@ -76,12 +76,12 @@ def test_passages_of_the_shipped_articles_have_the_vectors_of_sentence_transform
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_thousand_real_passages_have_the_vectors_of_sentence_transformers(bundled, oracle, data_folder: Path):
+def test_real_passages_have_the_vectors_of_sentence_transformers(bundled, oracle, data_folder: Path):
     with (data_folder / "wikimix-dev" / "corpus.jsonl").open(encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for _, line in zip(range(1000), file, strict=False)]
+        texts = [json.loads(line)["text"] for _, line in zip(range(250), file, strict=False)]
     vectors, *_ = encode(bundled, [passage(text) for text in texts])
     expected = oracle.encode(texts, normalize_embeddings=True)
-    assert len(texts) == 1000
+    assert len(texts) == 250
     assert (vectors * expected).sum(axis=1).min() >= AGREEMENT
 
 
