@@ -35,6 +35,7 @@ layer modules                                  what for
 2     ``filters``                              conditions on articles; pure
 2     ``fusion``                               what is known of some passages, to one score; pure
 2     ``render``                               hits to text, terminal, HTML
+2     ``exchange``                             passages to a file of JSON lines or Parquet, and back; the only door to pyarrow
 2     ``metrics``                              rankings to figures, significance; the only door to ir_measures, scipy
 3     ``store``                                one index directory: SQLite, segments, words; the writer's lock; the only
                                                door to SQLite
@@ -44,6 +45,7 @@ layer modules                                  what for
 4     ``citations``                            whether passages still stand in their files
 4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
 5     ``index``                                `Index`: build, refresh, search
+5     ``importer``                             passages that another index exported, into this one
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
 6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
@@ -79,6 +81,7 @@ from semsearch.errors import (
 if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
+    from semsearch.importer import import_passages
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
     from semsearch.records import (
         ArticleInfo,
@@ -134,6 +137,7 @@ __all__ = [
     "check",
     "evaluate",
     "evaluate_search",
+    "import_passages",
     "open",
     "remove",
 ]
@@ -161,6 +165,7 @@ _HOMES = {
         "semsearch.records",
     ),
     "check": "semsearch.checking",
+    "import_passages": "semsearch.importer",
     "Results": "semsearch.results",
 }
 

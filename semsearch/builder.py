@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["CANARIES", "NO_CODES", "Builder", "encode", "measured", "set_canaries"]
+__all__ = ["CANARIES", "NO_CODES", "Builder", "Run", "encode", "measured", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
@@ -69,22 +70,20 @@ def _is_missing(path: Path) -> bool:
         return False
 
 
-class Builder:
-    """One run over the sources: read what changed, encode what is new, forget what is gone, commit.
+class Run(ABC):
+    """One run of the writer of an index: whatever `_read` finds goes in, what is new is encoded, all is committed.
 
     :param whole: take each article as one passage, as `passages.whole` does, and not by its paragraphs; without codes of words,
         for what is taken whole is ranked by its cosine alone.
     :param compact: without codes of words; None as the index is, which is with them where it is new.
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
-    :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or another
-        precision, or the reverse.
+    :raises InputError: if the index has codes of words where there are to be none, or another precision, or the reverse.
     """
 
     def __init__(
         self,
         path: Path,
-        sources: list[str],
         fresh: bool,
         *,
         whole: bool = False,
@@ -94,12 +93,7 @@ class Builder:
     ) -> None:
         self._whole = whole
         self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
-        self._found = articles.find(sources)
-        self.problems: list[Problem] = list(self._found.problems)
-        if not self._found.files:
-            reason = f"; {self.problems[0].source}: {self.problems[0].reason}" if self.problems else ""
-            kinds = " ".join(sorted(articles.SUFFIXES))
-            raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
+        self.problems: list[Problem] = []
         self._writer = Writer(path, fresh=fresh)
         try:
             self._compact = self._chosen(compact)
@@ -187,6 +181,39 @@ class Builder:
             fingerprint = replace(encoder.fingerprint, quantized=hashlib.sha256(network).hexdigest())
         self._writer.set_network(network)
         return encoders.load_for(fingerprint, lambda: network), network
+
+    @abstractmethod
+    def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
+        """Bring files, articles and passages up to date; counts of files by what happened to them."""
+
+
+class Builder(Run):
+    """A run over the sources: read what changed, encode what is new, forget what is gone.
+
+    The other parameters are those of `Run`.
+
+    :raises InputError: if there are no articles; as `Run` does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sources: list[str],
+        fresh: bool,
+        *,
+        whole: bool = False,
+        compact: bool | None = None,
+        target_recall: float | None = None,
+        precision: Precision | None = None,
+    ) -> None:
+        self._found = articles.find(sources)
+        problems = list(self._found.problems)
+        if not self._found.files:
+            reason = f"; {problems[0].source}: {problems[0].reason}" if problems else ""
+            kinds = " ".join(sorted(articles.SUFFIXES))
+            raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
+        super().__init__(path, fresh, whole=whole, compact=compact, target_recall=target_recall, precision=precision)
+        self.problems += problems
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""

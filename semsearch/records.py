@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
 from semsearch.errors import InputError
@@ -138,6 +139,17 @@ class Passage:
     end: int
     sentences: tuple[Sentence, ...]
     sentence_spans: tuple[tuple[int, int], ...]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the sentences are inside the passage, in order and not overlapping, in the text as in the source."""
+
+        def ordered(spans: Sequence[tuple[int, int]], first: int, last: int) -> bool:
+            edges = [first, *(edge for span in spans for edge in span), last]
+            return all(left <= right for left, right in pairwise(edges))
+
+        inside = ordered(self.sentences, 0, len(self.text)) and ordered(self.sentence_spans, self.start, self.end)
+        return 0 <= self.start <= self.end and inside
 
 
 @dataclass(frozen=True, slots=True)

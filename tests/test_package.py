@@ -18,10 +18,10 @@ PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
     {"limits", "records", "protocols", "scripts", "signs"},
-    {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
+    {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render", "exchange"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
-    {"checking", "index"},
+    {"checking", "importer", "index"},
     {"evaluation", "web"},
     {"cli"},
 ]
@@ -51,6 +51,7 @@ DOORS = {
     "jinja2": "evaluation",
     "markupsafe": "evaluation",
     "matplotlib": "evaluation",
+    "pyarrow": "exchange",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",
@@ -79,6 +80,8 @@ HEAVY = {
     "uvicorn",
     "mcp",
     "prompt_toolkit",
+    "pyarrow",
+    "watchfiles",
 }
 
 

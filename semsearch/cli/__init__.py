@@ -6,26 +6,23 @@ Results go to stdout, progress and notes to stderr. Exit codes are grep's: 0 ans
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 import click
 
 from semsearch._version import __version__
 from semsearch.cli.ask import ask
 from semsearch.cli.check import check
+from semsearch.cli.contents import remove, status
 from semsearch.cli.eval import evaluate
-from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
+from semsearch.cli.exchange import export, import_
+from semsearch.cli.index import index
+from semsearch.cli.output import note
 from semsearch.cli.serve import mcp, serve
 from semsearch.errors import SemsearchError
-from semsearch.limits import MEMORY, THREADS
-from semsearch.records import Precision
 
 __all__ = ["main"]
 
@@ -79,108 +76,10 @@ def main() -> None:
         logger.addHandler(_NoteHandler())
 
 
-main.add_command(ask)
-main.add_command(check)
-main.add_command(evaluate)
-main.add_command(mcp)
-main.add_command(serve)
+for command in (ask, check, evaluate, export, import_, index, mcp, remove, serve, status):
+    main.add_command(command)
 
 
 class _NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         note(record.getMessage())
-
-
-@main.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@index_option
-@model_option
-@click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
-@click.option("--compact", is_flag=True, default=None, help="Less than half the disk: without codes of words; ranks less well.")
-@click.option(
-    "--target-recall",
-    type=float,
-    metavar="SHARE",
-    help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
-)
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
-@click.option(
-    "--memory",
-    type=click.IntRange(64),
-    metavar="MB",
-    help="Fill so many megabytes with what is under way, beside the model (default 256).",
-)
-@json_option
-def index(
-    sources: Sequence[str],
-    path: str,
-    model: str | None,
-    fresh: bool,
-    compact: bool | None,
-    target_recall: float | None,
-    precision: Precision | None,
-    threads: int | None,
-    memory: int | None,
-    as_json: bool,
-) -> None:
-    """Index articles, or refresh an index: files, folders or patterns.
-
-    Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
-    """
-    if threads:
-        os.environ[THREADS] = str(threads)
-    if memory:
-        os.environ[MEMORY] = str(memory)
-    with build(
-        sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
-    ) as built:
-        report = built.report
-        assert report is not None
-        if as_json:
-            print_json(asdict(report))
-        else:
-            say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
-
-
-@main.command()
-@index_option
-@json_option
-def status(path: str, as_json: bool) -> None:
-    """Say what is in an index."""
-    from semsearch.index import Index
-    from semsearch.store import Reader
-
-    # Whatever became of its model.
-    with Index(Reader(Path(path))) as opened:
-        facts = opened.status()
-    if as_json:
-        print_json(facts)
-    else:
-        for key, value in facts.items():
-            say(f"{key:<12} {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """A fact as a line of ``status`` has it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(what if name == "kind" else f"{name.replace('_', ' ')} {_shown(what)}" for name, what in value.items())
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-@main.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@index_option
-@json_option
-def remove(sources: Sequence[str], path: str, as_json: bool) -> None:
-    """Take files, folders or records (FILE#LINE) out of an index. The files themselves are left alone."""
-    from semsearch.index import remove as remove_sources
-
-    removed = remove_sources(sources, path)
-    say(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")

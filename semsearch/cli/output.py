@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from semsearch.errors import IndexMissing
+from semsearch.limits import MEMORY, THREADS
 
 if TYPE_CHECKING:
     from semsearch.index import Index
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "index_option",
     "json_option",
+    "memory_option",
     "model_option",
     "note",
     "open_or_build",
@@ -34,6 +36,7 @@ __all__ = [
     "progress_bar",
     "say",
     "tell",
+    "threads_option",
 ]
 
 DEFAULT_INDEX = "index"
@@ -44,6 +47,35 @@ index_option = click.option("--index", "path", default=DEFAULT_INDEX, show_defau
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 model_option = click.option(
     "--model", metavar="NAME_OR_PATH", help="Bundled model, folder of a sentence-transformers model, or hub name."
+)
+
+
+def _noted(variable: str) -> Callable[[click.Context, click.Parameter, int | None], None]:
+    """What is given bounds this process by its environment, where `limits` looks."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+        del context, parameter
+        if value is not None:
+            os.environ[variable] = str(value)
+
+    return keep
+
+
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    expose_value=False,
+    callback=_noted(THREADS),
+    help="Compute with so many at most (default: all processors).",
+)
+memory_option = click.option(
+    "--memory",
+    type=click.IntRange(64),
+    metavar="MB",
+    expose_value=False,
+    callback=_noted(MEMORY),
+    help="Fill so many megabytes with what is under way, beside the model (default 256).",
 )
 
 
@@ -147,7 +179,7 @@ def progress_bar() -> Iterator[Progress | None]:
         TextColumn("{task.fields[unit]}{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    units = {"reading": "files", "encoding": "passages", "searching": "queries"}
+    units = {"reading": "files", "searching": "queries"} | dict.fromkeys(("encoding", "exporting", "importing"), "passages")
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 

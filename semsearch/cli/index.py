@@ -1,0 +1,62 @@
+"""``semsearch index``: articles into an index.
+
+Deliberately not here: how they are read and encoded (`builder`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import get_args
+
+import click
+
+from semsearch.cli.output import build, index_option, json_option, memory_option, model_option, print_json, say, threads_option
+from semsearch.records import Precision
+
+__all__ = ["index"]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@index_option
+@model_option
+@click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
+@click.option("--compact", is_flag=True, default=None, help="Less than half the disk: without codes of words; ranks less well.")
+@click.option(
+    "--target-recall",
+    type=float,
+    metavar="SHARE",
+    help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
+)
+@threads_option
+@memory_option
+@json_option
+def index(
+    sources: Sequence[str],
+    path: str,
+    model: str | None,
+    fresh: bool,
+    compact: bool | None,
+    target_recall: float | None,
+    precision: Precision | None,
+    as_json: bool,
+) -> None:
+    """Index articles, or refresh an index: files, folders or patterns.
+
+    Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
+    """
+    with build(
+        sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
+    ) as built:
+        report = built.report
+        assert report is not None
+        if as_json:
+            print_json(asdict(report))
+        else:
+            say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
