@@ -48,6 +48,7 @@ layer modules                                  what for
 5     ``importer``                             passages that another index exported, into this one
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
+6     ``watching``                             an index that follows its articles; the only door to watchfiles
 6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
                                                uvicorn, mcp
 7     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
@@ -97,9 +98,11 @@ if TYPE_CHECKING:
         Hit,
         Place,
         Problem,
+        Refresh,
         StoredPassage,
     )
     from semsearch.results import Results
+    from semsearch.watching import watch
 
 __all__ = [
     "ArticleInfo",
@@ -128,6 +131,7 @@ __all__ = [
     "ModelUnavailable",
     "Place",
     "Problem",
+    "Refresh",
     "Results",
     "SemsearchError",
     "StoredPassage",
@@ -140,6 +144,7 @@ __all__ = [
     "import_passages",
     "open",
     "remove",
+    "watch",
 ]
 
 _HOMES = {
@@ -160,6 +165,7 @@ _HOMES = {
             "Hit",
             "Place",
             "Problem",
+            "Refresh",
             "StoredPassage",
         ),
         "semsearch.records",
@@ -167,6 +173,7 @@ _HOMES = {
     "check": "semsearch.checking",
     "import_passages": "semsearch.importer",
     "Results": "semsearch.results",
+    "watch": "semsearch.watching",
 }
 
 

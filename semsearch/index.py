@@ -148,6 +148,11 @@ class Index:
         )
         return cls(reader, used, report, given=encoder is not None)
 
+    @property
+    def encoder(self) -> Encoder | None:
+        """The model; None as long as it was not needed."""
+        return self._encoder
+
     def __enter__(self) -> Index:
         """The index itself."""
         return self

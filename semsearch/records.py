@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
-from semsearch.errors import InputError
+from semsearch.errors import InputError, SemsearchError
 
 __all__ = [
     "INDEX_DATABASE",
@@ -37,6 +37,7 @@ __all__ = [
     "Passage",
     "Place",
     "Problem",
+    "Refresh",
     "Run",
     "Sentence",
     "StoredPassage",
@@ -443,6 +444,17 @@ class BuildReport:
     encoded: int
     seconds: float
     problems: tuple[Problem, ...]
+
+
+class Refresh(NamedTuple):
+    """What a refresh of an index that is watched did: ``report``, or else the ``error`` because of which all is as it was.
+
+    ``generation`` is the index's afterwards, 0 where it failed.
+    """
+
+    report: BuildReport | None
+    error: SemsearchError | None
+    generation: int
 
 
 class Damage(NamedTuple):

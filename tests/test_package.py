@@ -22,7 +22,7 @@ LAYERS = [
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
     {"checking", "importer", "index"},
-    {"evaluation", "web"},
+    {"evaluation", "watching", "web"},
     {"cli"},
 ]
 DOORS = {
@@ -52,6 +52,7 @@ DOORS = {
     "markupsafe": "evaluation",
     "matplotlib": "evaluation",
     "pyarrow": "exchange",
+    "watchfiles": "watching",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",

@@ -16,12 +16,12 @@ from typing import Any
 
 from semsearch.articles import html, jsonl, markdown, text
 from semsearch.articles.decode import decode
-from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find, read_regular
+from semsearch.articles.files import HTML, JSONL, MARKDOWN, SUFFIXES, Found, SourceFile, find, folders_below, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
 
-__all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable", "find", "load", "read"]
+__all__ = ["MAX_ARTICLE_BYTES", "SUFFIXES", "Found", "SourceFile", "Unreadable", "find", "folders_below", "load", "read"]
 
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); a JSONL file may be larger."""

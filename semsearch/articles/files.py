@@ -22,7 +22,7 @@ from semsearch.articles.decode import printable
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem
 
-__all__ = ["MARKDOWN", "SUFFIXES", "Found", "SourceFile", "find", "read_regular"]
+__all__ = ["MARKDOWN", "SUFFIXES", "Found", "SourceFile", "find", "folders_below", "read_regular"]
 
 TEXT = frozenset({".txt", ".text"})
 MARKDOWN = frozenset({".md", ".markdown", ".mdown"})
@@ -171,6 +171,11 @@ def _entered(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[s
         else:
             entered.setdefault(str(real), path)
     return list(entered.values())
+
+
+def folders_below(top: str) -> Iterator[str]:
+    """A folder and all in which articles are looked for when it is named."""
+    return _below(top, files=False)
 
 
 def _below(top: str, *, files: bool) -> Iterator[str]:

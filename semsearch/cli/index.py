@@ -12,6 +12,7 @@ from typing import get_args
 import click
 
 from semsearch.cli.output import build, index_option, json_option, memory_option, model_option, print_json, say, threads_option
+from semsearch.cli.watch import follow
 from semsearch.records import Precision
 
 __all__ = ["index"]
@@ -34,6 +35,7 @@ __all__ = ["index"]
     type=click.Choice(get_args(Precision)),
     help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
 )
+@click.option("--watch", "watches", is_flag=True, help="Then keep the index up to date as files change; stop with Ctrl-C.")
 @threads_option
 @memory_option
 @json_option
@@ -45,12 +47,17 @@ def index(
     compact: bool | None,
     target_recall: float | None,
     precision: Precision | None,
+    watches: bool,
     as_json: bool,
 ) -> None:
     """Index articles, or refresh an index: files, folders or patterns.
 
     Reads .txt, .md, .html and .jsonl. Only what is new is encoded; files gone from a folder named are dropped.
     """
+    if watches:
+        options = {"compact": compact, "target_recall": target_recall, "precision": precision}
+        follow(sources, path, as_json=as_json, model=model, fresh=fresh, **options)
+        return
     with build(
         sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
     ) as built:

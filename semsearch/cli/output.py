@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from semsearch.limits import MEMORY, THREADS
 if TYPE_CHECKING:
     from semsearch.index import Index
     from semsearch.protocols import Progress
-    from semsearch.records import BuildReport
+    from semsearch.records import BuildReport, Problem
     from semsearch.results import Results
 
 __all__ = [
@@ -93,12 +93,16 @@ def say(message: str) -> None:
     click.echo(safe_line(message))
 
 
-def tell(report: BuildReport) -> None:
-    """What a build did, and what it could not read, on stderr."""
-    for problem in report.problems[:_SHOWN_PROBLEMS]:
+def tell(report: BuildReport, *, known: Collection[Problem] = ()) -> None:
+    """What a build did, and what it could not read, on stderr.
+
+    :param known: problems that were told before.
+    """
+    problems = [problem for problem in report.problems if problem not in known]
+    for problem in problems[:_SHOWN_PROBLEMS]:
         note(f"{problem.source}: {problem.reason}")
-    if len(report.problems) > _SHOWN_PROBLEMS:
-        note(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more (--json lists all)")
+    if len(problems) > _SHOWN_PROBLEMS:
+        note(f"... and {len(problems) - _SHOWN_PROBLEMS} more (--json lists all)")
     changes = [
         f"{count:,} {word}"
         for count, word in (
