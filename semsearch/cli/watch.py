@@ -41,12 +41,12 @@ def follow(sources: Sequence[str], path: str, *, as_json: bool, **options: Any) 
             first = next(refreshes)
             # What comes later comes while nobody looks.
             bars.clear()
-        _tell(first, as_json=as_json)
-        if not as_json and first.report is not None:
-            say(f"{path}: {first.report.articles:,} articles, {first.report.passages:,} passages")
-        note(f"watching {', '.join(sources)} (stop with Ctrl-C)")
-        known = set(first.report.problems if first.report else ())
         try:
+            _tell(first, as_json=as_json)
+            if not as_json and first.report is not None:
+                say(f"{path}: {first.report.articles:,} articles, {first.report.passages:,} passages")
+            note(f"watching {', '.join(sources)} (stop with Ctrl-C)")
+            known = set(first.report.problems if first.report else ())
             for refresh in refreshes:
                 _tell(refresh, as_json=as_json, known=known)
                 known = set(refresh.report.problems) if refresh.report else known
