@@ -56,13 +56,15 @@ layer modules                                  what for
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question
 imports neither torch nor transformers: a model is exported to ONNX once, when articles are indexed. Nothing is downloaded
-unless the user names a model of the hub. Nothing in an index is a pickle.
+unless the user names a model of the hub. Nothing in an index is a pickle. Nothing but ``cli`` prints: what there is to say goes
+to the logger ``semsearch``.
 
 What decides is measured in ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from semsearch._version import __version__
@@ -146,6 +148,9 @@ __all__ = [
     "remove",
     "watch",
 ]
+
+# Whoever uses the library decides what becomes of what it logs; without this, Python would print warnings.
+logging.getLogger("semsearch").addHandler(logging.NullHandler())
 
 _HOMES = {
     **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),

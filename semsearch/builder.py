@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import stat
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
@@ -139,11 +140,15 @@ class Run(ABC):
                 f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
                 "add --fresh to build it anew from these sources, or give another --index"
             )
+        started = time.perf_counter()
         counts = self._read(encoder, progress)
+        logger.debug("read in %.2f s: %s", time.perf_counter() - started, counts)
         network = b""
         if self._quantized and not encoder.fingerprint.quantized:
             encoder, network = self._calibrated(encoder, progress)
+        started = time.perf_counter()
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
+        logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
         facts = {"passages": self._cutting, "target_recall": str(self._target)}
         if self._quantized:
@@ -152,7 +157,11 @@ class Run(ABC):
             facts["codes"] = NO_CODES
         if encoded:
             facts["engine"] = encoder.engine
-        self._writer.commit(encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target))
+        started = time.perf_counter()
+        generation = self._writer.commit(
+            encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target)
+        )
+        logger.debug("generation %d committed in %.2f s", generation, time.perf_counter() - started)
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
 
     def _load(self, model: str | None) -> Encoder:

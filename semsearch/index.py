@@ -6,6 +6,7 @@ Deliberately not here: building (`builder`), ranking (`ranking`), SQL and files 
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from semsearch.vectors import Recall, Vectors
 
 __all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
+
+logger = logging.getLogger("semsearch")
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 PathLike = str | os.PathLike[str]
@@ -280,6 +283,11 @@ class Index:
                 self._reranked(question, hits, rerank, rerank_seconds)[:k] for question, hits in zip(asked, answers, strict=True)
             ]
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
+        logger.debug(
+            "%d questions, mode %s, generation %s, %s articles: %.1f ms each; best confidence of the first: %.3f",
+            len(cleaned), mode, reader.meta["generation"], "all" if allowed is None else len(allowed.articles), took,
+            answers[0][0].confidence if answers[0] else 0,
+        )  # fmt: skip
         return [
             Results(query, mode, took, bool(hits) and hits[0].confidence >= ANSWERABLE, tuple(hits))
             for query, hits in zip(queries, answers, strict=True)

@@ -28,8 +28,8 @@ HOSTILE = [
     "> quote", "---", "***", "===\n---", "a\n===", "<script>alert(1)</script>", "<b>&lt;&copy;</b>", "[a](javascript:alert(1))",
     "![x](http://e/x.png)", "[ref]: http://evil", "[^1]: note", "<http://evil>", "http://evil.example www.evil.example",
     "| a | b |\n|---|---|\n| c | d |", "*a* _b_ **c** __d__ `e` ~~f~~ $x^2$", "a\\", "\\# a", "a  \nb", "- [ ] task",
-    ": definition", "Term\n: definition", "::: warning", "%%", "12345678901. a", "１. a", "a\n\n\nb", "\x1b[31m\u202e", "“Q.” he said", "!",
-    "&#35;",
+    ": definition", "Term\n: definition", "::: warning", "%%", "12345678901. a", "１. a", "a\n\n\nb", "\x1b[31m\u202e",
+    "“Q.” he said", "!", "&#35;",
 ]  # fmt: skip
 
 

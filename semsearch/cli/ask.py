@@ -32,12 +32,22 @@ _PROMPTED = ("path", "k", "mode", "where")
 @click.argument("question", required=False)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @index_option
-@click.option("-k", default=5, show_default=True, type=click.IntRange(1, 10_000), help="How many passages.")
+@click.option(
+    "-k",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    envvar="SEMSEARCH_K",
+    show_envvar=True,
+    help="How many passages.",
+)
 @click.option(
     "--mode",
     type=click.Choice(_MODES),
     default=_MODES[0],
     show_default=True,
+    envvar="SEMSEARCH_MODE",
+    show_envvar=True,
     help="How passages are ranked: by meaning and words, by meaning, by words.",
 )
 @click.option(
@@ -49,12 +59,20 @@ _PROMPTED = ("path", "k", "mode", "where")
 @click.option("--per-article", type=click.IntRange(1, 10_000), metavar="N", help="At most so many passages of one article.")
 @click.option("--copies", is_flag=True, help="Give copies of a passage ranks of their own.")
 @click.option("--explain", is_flag=True, help="Say how each score came about.")
-@click.option("--rerank", metavar="MODEL", help="Let a CrossEncoder (folder or hub name) order the best candidates.")
+@click.option(
+    "--rerank",
+    envvar="SEMSEARCH_RERANK",
+    show_envvar=True,
+    metavar="MODEL",
+    help="Let a CrossEncoder (folder or hub name) order the best candidates.",
+)
 @click.option("--rerank-seconds", type=click.FloatRange(min=0.01), default=5.0, show_default=True, help="What it may take.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(_FORMATS),
+    envvar="SEMSEARCH_FORMAT",
+    show_envvar=True,
     help="How the passages are printed (default: table): json as --json; jsonl: one a line; md: Markdown; paths: file:line: for"
     " editors; trec: a TREC run.",
 )
@@ -119,8 +137,13 @@ def _form(form: Format | None, query_id: str | None, *, as_json: bool) -> Format
 
     :raises click.UsageError: if the options contradict each other.
     """
+    said = click.get_current_context().get_parameter_source
     if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} are two: leave one out")
+        if said("as_json") is said("form"):
+            raise click.UsageError(f"--json and --format {form} are two: leave one out")
+        # What was said on the command line goes before what the environment or a file says.
+        as_json = said("as_json") is ParameterSource.COMMANDLINE
+        form = None if as_json else form
     if query_id is not None and form != "trec":
         raise click.UsageError("--query-id needs --format trec")
     return "json" if as_json else form or "table"
@@ -139,7 +162,7 @@ def _print(results: Results, form: Format, query_id: str) -> None:
 def _refuse_what_the_prompt_has_not() -> None:
     context = click.get_current_context()
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") not in (None, ParameterSource.DEFAULT)
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name not in _PROMPTED:
             raise click.UsageError(f"{parameter.opts[0]} needs a question")
 

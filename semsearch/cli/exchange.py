@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -17,9 +16,11 @@ from semsearch.cli.output import (
     json_option,
     memory_option,
     model_option,
+    precision_option,
     print_json,
     progress_bar,
     say,
+    target_recall_option,
     tell,
     threads_option,
 )
@@ -65,8 +66,8 @@ def export(file: str, path: str, vectors: bool, where: Sequence[str], as_json: b
 @model_option
 @click.option("--fresh", is_flag=True, help="Forget what the index held.")
 @click.option("--compact", is_flag=True, default=None, help="Without codes of words, as for semsearch index.")
-@click.option("--target-recall", type=float, metavar="SHARE", help="As for semsearch index.")
-@click.option("--precision", type=click.Choice(get_args(Precision)), help="As for semsearch index.")
+@target_recall_option
+@precision_option
 @click.option("--encode", is_flag=True, help="Take no vectors out of FILE: encode all texts.")
 @threads_option
 @memory_option

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import get_args
 
 import click
 
-from semsearch.cli.output import build, index_option, json_option, memory_option, model_option, print_json, say, threads_option
+from semsearch.cli.output import (
+    build,
+    index_option,
+    json_option,
+    memory_option,
+    model_option,
+    precision_option,
+    print_json,
+    say,
+    target_recall_option,
+    threads_option,
+)
 from semsearch.cli.watch import follow
 from semsearch.records import Precision
 
@@ -24,17 +34,8 @@ __all__ = ["index"]
 @model_option
 @click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
 @click.option("--compact", is_flag=True, default=None, help="Less than half the disk: without codes of words; ranks less well.")
-@click.option(
-    "--target-recall",
-    type=float,
-    metavar="SHARE",
-    help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
-)
+@target_recall_option
+@precision_option
 @click.option("--watch", "watches", is_flag=True, help="Then keep the index up to date as files change; stop with Ctrl-C.")
 @threads_option
 @memory_option
