@@ -14,6 +14,7 @@ from conftest import WORDS, FakeEncoder
 from helpers import build, contents, found, records, run, write
 
 import semsearch
+from semsearch import exchange
 from semsearch.errors import InputError, MissingExtra
 from semsearch.importer import import_passages
 
@@ -172,7 +173,6 @@ def test_a_text_that_was_edited_is_encoded_anew(mixed: Path, home: Path, tmp_pat
 
 
 def test_vectors_of_other_texts_are_refused(mixed: Path, home: Path, tmp_path: Path):
-    from semsearch.exchange import checksum
     from semsearch.protocols import PassageText
     from semsearch.store import embedding_hash
 
@@ -184,7 +184,7 @@ def test_vectors_of_other_texts_are_refused(mixed: Path, home: Path, tmp_path: P
         embedding = embedding_hash(PassageText(f"{context}." if context else "", row["text"], sentences))
         words = np.frombuffer(base64.b64decode(row["words"]), np.uint8).reshape(-1, 16)
         row["vector"] = base64.b64encode(wrong.tobytes()).decode()
-        row["checksum"] = checksum(embedding, wrong, words, np.asarray(row["word_spans"], np.int32).reshape(-1, 2))
+        row["checksum"] = exchange.checksum(embedding, wrong, words, np.asarray(row["word_spans"], np.int32).reshape(-1, 2))
     forged = put(tmp_path / "forged.jsonl", [header, *rows])
     with pytest.raises(InputError, match="are not those that 'fake' gives their texts: add --encode"):
         take(forged, tmp_path / "copy")
@@ -223,18 +223,43 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> list[dict]:
+    """The lines of a sound file."""
+    folder = tmp_path_factory.mktemp("sound")
+    write(folder / "notes", "one.md", "aid, vaccine", title="First")
+    build(folder / "notes", folder / "index")
+    return lines(export(folder / "index", folder / "all.jsonl", vectors=True))
+
+
 @pytest.mark.parametrize(("change", "message"), HOSTILE, ids=[json.dumps(change)[:40] for change, _ in HOSTILE])
-def test_what_cannot_be_is_refused_in_one_line_and_changes_nothing(notes, home, tmp_path, change, message):
-    build(notes, home)
-    header, *rows = lines(export(home, tmp_path / "all.jsonl", vectors=True))
-    before = contents(home)
-    rows[-1] |= change
-    with pytest.raises(InputError, match=message) as refused:
-        take(put(tmp_path / "bad.jsonl", [header, *rows]), home)
+def test_what_cannot_be_is_refused_in_one_line(sound, tmp_path, change, message):
+    header, *rows = sound
+    changed = put(tmp_path / "bad.jsonl", [header, *rows[:-1], rows[-1] | change])
+    with pytest.raises(InputError, match=message) as refused, exchange.reading(changed) as source:
+        list(source)
     assert f"bad.jsonl line {len(rows) + 1}: " in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_import_that_fails_changes_nothing(mixed: Path, home: Path, tmp_path: Path, kind: str):
+    write(mixed, "zz.md", "gas", title="Last")
+    build(mixed, tmp_path / "later")
+    file = export(tmp_path / "later", tmp_path / f"all.{kind}", vectors=True)
+    if kind == "jsonl":
+        header, *rows = lines(file)
+        put(file, [header, *rows[:-1], rows[-1] | {"path": "../x"}])
+    else:
+        table = pq.read_table(file)
+        paths = pa.array([*table["path"].to_pylist()[:-1], "../x"], pa.string())
+        place = table.schema.get_field_index("path")
+        pq.write_table(table.set_column(place, table.schema.field(place), paths), file)
+    before = contents(home)
+    with pytest.raises(InputError, match=r"(line 10|row 9): its path leads out of its folder"):
+        take(file, home)
     assert contents(home) == before
-    assert semsearch.check(home, encoder=FakeEncoder()).ok
+    assert semsearch.check(home, encoder=FakeEncoder()).leftovers == ()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-from helpers import run
+from helpers import build, run, write
 
 from semsearch.cli import main
 from semsearch.cli.output import VARIABLES
@@ -15,14 +16,23 @@ from semsearch.cli.output import VARIABLES
 pytestmark = pytest.mark.usefixtures("no_model")
 
 
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed")
+    write(folder / "notes", "one.md", "aid, vaccine", "oil oil", title="First")
+    write(folder / "notes", "two.md", "sword, battle, council", "gas", title="Second")
+    build(folder / "notes", folder / "index")
+    (folder / ".git").mkdir()
+    return folder
+
+
 @pytest.fixture
-def folder(notes: Path, tmp_path: Path, monkeypatch) -> Path:
+def folder(indexed: Path, tmp_path: Path, monkeypatch) -> Path:
     """A working directory with an index, which is the top of a repository."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    shutil.copytree(indexed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".git").mkdir()
-    assert run("index", "notes").exit_code == 0
     return tmp_path
 
 

@@ -245,8 +245,17 @@ run()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_tells_a_line_a_refresh_and_ends_cleanly(notes: Path, tmp_path: Path, sent):
+def test_sigterm_is_taken_as_ctrl_c():
+    from semsearch.cli.watch import _terminating
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), _terminating():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_the_command_tells_a_line_a_refresh_and_ends_cleanly(notes: Path, tmp_path: Path):
     script = SCRIPT.format(tests=str(Path(__file__).parent))
     command = [sys.executable, "-c", script, "index", "notes", "--watch", "--json"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -255,7 +264,7 @@ def test_the_command_tells_a_line_a_refresh_and_ends_cleanly(notes: Path, tmp_pa
         write(notes, "three.md", "charter", title="Third")
         second = json.loads(process.stdout.readline())
         assert (second["added"], second["generation"]) == (1, 2)
-        process.send_signal(sent)
+        process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (0, "")
     told = stderr.splitlines()
