@@ -127,7 +127,9 @@ class _Follower:
                 next(ticks, None)
             except (OSError, RuntimeError) as error:
                 # A folder that has just gone, or more folders than the system tells of.
-                if not isinstance(error, FileNotFoundError) and not polls:
+                if polls and not isinstance(error, FileNotFoundError):
+                    raise EngineError(f"the folders cannot be watched ({error}): see WATCHFILES_FORCE_POLLING") from error
+                if not isinstance(error, FileNotFoundError):
                     logger.warning(
                         "the system does not tell of changes (%s): the folders are looked through again and again", error
                     )
@@ -267,16 +269,21 @@ class _Places(NamedTuple):
         files: set[str] = set()
         patterns = False
         for source in map(os.path.expanduser, sources):
-            top = os.path.realpath(source)
+            top, within = os.path.realpath(source), [source]
             if not os.path.lexists(source) and glob.has_magic(source):
                 patterns = True
-                top = os.path.realpath(os.path.join(*takewhile(lambda part: not glob.has_magic(part), Path(source).parts), ""))
+                parts = Path(source).parts
+                named = tuple(takewhile(lambda part: not glob.has_magic(part), parts))
+                top = os.path.realpath(os.path.join(*named, ""))
+                # A pattern for names alone leads into no folder but those that it matches.
+                within = [top] if len(parts) > len(named) + 1 else glob.glob(source)
+                deep.add(top)
             elif not os.path.isdir(top):
                 files.add(top)
                 shallow.add(os.path.split(top)[0])
             tops[top] = _identity(top)
-            if os.path.isdir(top):
-                deep.update(map(os.path.normpath, articles.folders_below(top)))
+            for folder in map(os.path.realpath, within):
+                deep.update(map(os.path.normpath, articles.folders_below(folder)))
         return cls(tops, frozenset(deep), frozenset(shallow - deep), frozenset(files), patterns)
 
     def folders(self) -> list[str]:

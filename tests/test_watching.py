@@ -117,6 +117,10 @@ def test_files_named_by_themselves_and_patterns(notes: Path, home: Path, follow,
     assert counts(next(refreshes)) == (0, 1, 0)
     (notes / "more.rst").write_text("The oil was there.\n")
     assert counts(next(refreshes)) == (1, 0, 0)
+    write(notes / "unmatched", "x.md", "gas")
+    write(notes / "matched" / "in", "x.md", "gas")
+    places = watching._Places.of(["one.md", "m*d"])
+    assert places.deep == {str(notes), str(notes / "matched"), str(notes / "matched" / "in")}
 
 
 def test_what_does_not_matter_makes_no_refresh(notes: Path, follow, monkeypatch):

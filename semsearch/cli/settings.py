@@ -31,7 +31,7 @@ _SHARED = "pyproject.toml"
 _TABLE = "tool.semsearch"
 _COMMANDS = "commands"
 _ROOTS = (".git", ".hg", ".svn")
-_NEVER = frozenset({"fresh", "repair", "encode", "open", "token", "run", "report", "query-id", "help"})
+_NEVER = frozenset({"fresh", "repair", "encode", "open", "watch", "token", "run", "report", "query-id", "help"})
 """Acts, secrets, and files that are written: they are said each time."""
 _TRUSTED = frozenset({"host", "allow-host"})
 _MODELS = frozenset({"model", "rerank"})

@@ -32,6 +32,8 @@ _BYTES = 64 * 2**20
 _AT_ONCE = 256
 _MOST_BYTES = 2**30
 """That a group may have before it is packed; those written here have far less."""
+_MOST_VALUES = 2**25
+"""That a column of a group may have: numbers that repeat take next to nothing in a file. A group of vectors has two million."""
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:
@@ -176,8 +178,11 @@ def _check(pa: ModuleType, file: Any, header: Header, path: Path) -> None:
     if file.metadata.num_rows != header.n_passages:
         raise InputError(f"{path} has {file.metadata.num_rows:,} of its {header.n_passages:,} passages: export them again")
     for number in range(file.num_row_groups):
-        if file.metadata.row_group(number).total_byte_size > _MOST_BYTES:
+        group = file.metadata.row_group(number)
+        if group.total_byte_size > _MOST_BYTES:
             raise InputError(f"{path} has more than {_MOST_BYTES // 2**20:,} MB in a group of rows: export the passages again")
+        if max(group.column(place).num_values for place in range(group.num_columns)) > _MOST_VALUES:
+            raise InputError(f"{path} has more than {_MOST_VALUES:,} values in a column of a group: export the passages again")
 
 
 class _Source:
@@ -189,13 +194,18 @@ class _Source:
     def __iter__(self) -> Iterator[Row]:
         number = 0
         try:
-            for batch in self._file.iter_batches(_AT_ONCE, columns=self._columns):
+            for batch in self._batches():
                 columns = {name: batch.column(name) for name in self._columns}
                 for place in range(batch.num_rows):
                     number += 1
                     yield self._row({name: column[place] for name, column in columns.items()}, number)
         except (self._pa.ArrowException, OSError) as error:
             _raise_ours(self._path, error)
+
+    def _batches(self) -> Iterator[Any]:
+        # Group by group: over all of them at once, what was read of the earlier ones is held, too.
+        for group in range(self._file.num_row_groups):
+            yield from self._file.iter_batches(_AT_ONCE, row_groups=[group], columns=self._columns, use_threads=False)
 
     def _row(self, scalars: dict[str, Any], number: int) -> Row:
         try:
