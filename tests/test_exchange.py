@@ -17,6 +17,8 @@ import semsearch
 from semsearch import exchange
 from semsearch.errors import InputError, MissingExtra
 from semsearch.importer import import_passages
+from semsearch.passages import refitted
+from semsearch.records import Article, Passage, Sentence
 
 KINDS = ["jsonl", "parquet"]
 
@@ -366,3 +368,24 @@ def test_parquet_without_pyarrow(mixed, home, tmp_path, monkeypatch):
     with pytest.raises(MissingExtra, match="pyarrow"):
         take(tmp_path / "all.parquet", tmp_path / "copy")
     assert not (tmp_path / "x.parquet").exists()
+
+
+def test_passages_of_another_model_are_split_where_they_do_not_fit():
+    text = "One two three four. Five six seven eight. Nine ten eleven twelve."
+    source = text.replace("Five", "*Five*")
+    spans = [(0, 19), (20, 41), (42, 65)]
+    outer = [(0, 19), (20, 43), (44, 67)]
+    long = Passage(text, ("Part",), 4, 9, 0, 67, tuple(Sentence(*span) for span in spans), tuple(outer))
+    short = Passage("Five six.", ("Part",), 5, 11, 70, 79, (Sentence(0, 9),), ((70, 79),))
+    article = Article("a.md", "Title", {}, ())
+
+    def count(texts):
+        return [len(text.split()) for text in texts]
+
+    assert refitted(article, [long, short], 40, count) == [long, short]
+    pieces = refitted(article, [long, short], 10, count)
+    assert [piece.text for piece in pieces] == [text[:41], text[42:], "Five six."]
+    assert [source[piece.start : piece.end] for piece in pieces[:2]] == [source[:43], source[44:]]
+    assert [span for piece in pieces[:2] for span in piece.sentence_spans] == outer
+    assert {(piece.headings, piece.paragraph, piece.line) for piece in pieces[:2]} == {(("Part",), 4, 9)}
+    assert all(piece.in_place for piece in pieces)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -233,6 +232,8 @@ def shown(path: Path) -> str:
 
 
 def _unknown(file: _File, key: str, known: set[str], where: str = "") -> InputError:
+    from difflib import get_close_matches
+
     near = get_close_matches(_plain(key), sorted(known), 2, 0.6)
     if _plain(key) in _NEVER:
         return InputError(f"{shown(file.path)}: {key} is not for a file: give it on the command line")
