@@ -156,8 +156,8 @@ class _Importer(Run):
             return True
         if not theirs.same_questions(mine):
             logger.warning(
-                "the vectors in %s are of %r: all is encoded by %r (add --model to take them)",
-                self._file, theirs.model, mine.model,
+                "the vectors in %s are of %r: all is encoded by %r (--model %s takes them)",
+                self._file, theirs.model, mine.model, theirs.model,
             )  # fmt: skip
         elif theirs.quantized != mine.quantized or calibrates:
             logger.warning("the vectors in %s were not encoded in the precision that the index has: all is encoded", self._file)

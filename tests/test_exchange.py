@@ -153,7 +153,7 @@ def test_another_model_encodes_anew_and_splits_what_is_too_long_for_it(home: Pat
     small.passage_tokens = 20
     report, encoded = take(file, tmp_path / "copy", small)
     assert "the vectors in" in caplog.text
-    assert "are of 'fake': all is encoded by 'small'" in caplog.text
+    assert "are of 'fake': all is encoded by 'small' (--model fake takes them)" in caplog.text
     assert report.passages == len(encoded) > 2
     assert " ".join(sorted(encoded)) == text
     with semsearch.open(tmp_path / "copy", encoder=small) as opened:
