@@ -60,7 +60,7 @@ def import_passages(
     """Put the passages that `Index.export` wrote into an index; made if it is not there.
 
     With vectors of the model that the index has nothing is encoded, and it answers as the index did that was exported. The
-    articles themselves are not needed; where they lie as they did, the next `build` goes on from what was imported.
+    articles themselves are not needed; where they lie as they did, the next `build` reads them, and encodes only what is new.
 
     :param file: ``.jsonl`` or ``.parquet``.
     :param path: the index directory; what it holds of other files stays.
@@ -130,8 +130,8 @@ class _Importer(Run):
         taken = None
         if self._takes_vectors(encoder):
             taken = _Taken(self._writer, encoder, self._file, compact=self._compact)
-        # Their tokens were counted by this model, and they are cut as this version does it: the file need not be read again.
-        as_here = header.cut == self._cutting and header.fingerprint.same_questions(encoder.fingerprint)
+        # Their tokens were counted by this model, as many as it takes now.
+        fitting = header.cut == self._cutting and header.fingerprint.same_questions(encoder.fingerprint)
         seen: set[str] = set()
         for path, rows in groupby(self._told(progress), attrgetter("path")):
             if path in seen:
@@ -140,7 +140,7 @@ class _Importer(Run):
             before = known.get(path)
             if before:
                 self._writer.remove_files([before.id])
-            self._add_file(path, rows, encoder, taken, as_here=as_here)
+            self._add_file(path, rows, encoder, taken, fitting=fitting)
             counts["changed" if before else "added"] += 1
         if taken:
             taken.finish()
@@ -178,21 +178,22 @@ class _Importer(Run):
     def _scattered(self, name: str) -> InputError:
         return InputError(f"{self._file}: the passages of {name} do not stand together: export them again")
 
-    def _add_file(self, path: str, rows: Iterator[Row], encoder: Encoder, taken: _Taken | None, *, as_here: bool) -> None:
+    def _add_file(self, path: str, rows: Iterator[Row], encoder: Encoder, taken: _Taken | None, *, fitting: bool) -> None:
         number, source = 0, ""
         seen: set[str] = set()
         for record, of_article in groupby(rows, attrgetter("record")):
             first = next(of_article)
             if not number:
                 source = first.source
-                number = self._writer.add_file(path, source, first.sha256 if as_here else b"")
+                # No digest: that the file says what was imported is known only when it has been read.
+                number = self._writer.add_file(path, source, b"")
             if record in seen or first.source != source:
                 raise self._scattered(source + record)
             seen.add(record)
-            self._add_article(number, first, of_article, encoder, taken, as_here=as_here)  # noqa: B031 (from where it stopped)
+            self._add_article(number, first, of_article, encoder, taken, fitting=fitting)  # noqa: B031 (from where it stopped)
 
     def _add_article(
-        self, number: int, first: Row, others: Iterator[Row], encoder: Encoder, taken: _Taken | None, *, as_here: bool
+        self, number: int, first: Row, others: Iterator[Row], encoder: Encoder, taken: _Taken | None, *, fitting: bool
     ) -> None:
         article = Article(first.source + first.record, first.title, first.metadata, ())
         found: list[Passage] = []
@@ -201,7 +202,7 @@ class _Importer(Run):
             if taken and row.vector is not None:
                 # At once, for an article may be of any length.
                 taken.add(row, _text(article, row.passage))
-        if not as_here:
+        if not fitting:
             found = passages.refitted(article, found, encoder.passage_tokens, encoder.count_tokens)
         hashed = [(passage, embedding_hash(_text(article, passage))) for passage in found]
         self._writer.add_article(number, first.record, article, hashed)

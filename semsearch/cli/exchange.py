@@ -86,7 +86,7 @@ def import_(
     """Put the passages that semsearch export wrote to FILE into an index, without their articles.
 
     Vectors are taken if they are of the index's model; else the texts are encoded. Where the articles lie as they did, the next
-    semsearch index goes on from there.
+    semsearch index reads them, and encodes only what is new.
     """
     from semsearch.importer import import_passages
 

@@ -54,7 +54,7 @@ def settings_of(group: click.Group, named: str | None) -> tuple[dict[str, Any], 
     :param named: the file that the user names; None for the one that is found in the working directory or above.
     :raises InputError: if the file cannot be read, or says what no option can be.
     """
-    file = _named(Path(named)) if named else _found(Path.cwd())
+    file = _named(Path(named)) if named else _found()
     if file is None:
         return {}, None
     options = {name: dict(_options(command)) for name, command in group.commands.items()}
@@ -97,13 +97,16 @@ def _plain(key: str) -> str:
     return key.lstrip("-").replace("_", "-")
 
 
-def _found(here: Path) -> _File | None:
+def _found() -> _File | None:
     """The nearest file with settings, up to the top of the repository, the user's home or the file system."""
-    home = Path.home()
+    here, home = _here_and_home()
+    if here is None:
+        return None
     for folder in (here, *here.parents):
         for name in (_OWN, _SHARED):
             path = folder / name
-            if not path.is_file():
+            # Not is_file, which raises in a folder that may not be entered.
+            if not os.path.isfile(path):  # noqa: PTH113
                 continue
             table = _table(path, named=False)
             if table is None:
@@ -112,9 +115,21 @@ def _found(here: Path) -> _File | None:
                 note(f"{shown(path)} is another user's: it is not used (--config takes it)")
                 continue
             return _File(path, table, named=False)
-        if folder == home or any((folder / root).exists() for root in _ROOTS):
+        if folder == home or any(os.path.lexists(folder / root) for root in _ROOTS):
             return None
     return None
+
+
+def _here_and_home() -> tuple[Path | None, Path | None]:
+    """The working directory, None where it was removed, and the user's home, None where nobody knows it."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return None, None
+    try:
+        return here, Path.home()
+    except RuntimeError:
+        return here, None
 
 
 def _is_ours(path: Path) -> bool:
@@ -140,7 +155,9 @@ def _table(path: Path, *, named: bool) -> Mapping[str, Any] | None:
     except OSError as error:
         if shared and not named:
             return None
-        raise InputError(f"{path} cannot be read ({error.strerror or error}): check --config") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions, or add --no-config"
+        ) from error
     if shared and b"semsearch" not in data:
         return None
     if len(data) > _MOST_BYTES:

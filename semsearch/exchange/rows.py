@@ -294,8 +294,10 @@ def _vector(
     if not header.vectors or found.get("vector") is None:
         return None, None, None
     vector = np.asarray(found["vector"], np.float32)
+    with np.errstate(all="ignore"):
+        length = float(np.linalg.norm(vector))
     # Not the other way round, which is False for what is no number.
-    if vector.shape != (header.fingerprint.dimension,) or not abs(float(np.linalg.norm(vector)) - 1) <= _NORM:
+    if vector.shape != (header.fingerprint.dimension,) or not abs(length - 1) <= _NORM:
         raise Wrong("its vector is not one of the model's")
     if not header.codes:
         return vector, None, None
