@@ -38,6 +38,7 @@ layer modules                                  what for
 2     ``fusion``                               what is known of some passages, to one score; pure
 2     ``render``                               hits to text, terminal, HTML
 2     ``frames``                               dictionaries to DataFrames; the only door to pandas
+2     ``exchange``                             passages to a file of JSON lines or Parquet, and back; the only door to pyarrow
 2     ``metrics``                              rankings to figures, significance; the only door to ir_measures, scipy
 3     ``store``                                one index directory: SQLite, segments, words; the writer's lock; the only
                                                door to SQLite
@@ -48,9 +49,11 @@ layer modules                                  what for
 4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
 4     ``maps``                                 passages and a question on a plane: page, picture; the only door to umap
 5     ``index``                                `Index`: build, refresh, search, tables, maps
+5     ``importer``                             passages that another index exported, into this one
 5     ``checking``                             an index compared with itself, its model, its articles; and mended
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
 6     ``newest``                               an open index kept at its newest generation
+6     ``watching``                             an index that follows its articles; the only door to watchfiles
 7     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
                                                uvicorn, mcp
 7     ``integrations``                         retrievers of other frameworks; the only door to langchain_core, llama_index,
@@ -60,13 +63,15 @@ layer modules                                  what for
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question
 imports neither torch nor transformers: a model is exported to ONNX once, when articles are indexed. Nothing is downloaded
-unless the user names a model of the hub. Nothing in an index is a pickle.
+unless the user names a model of the hub. Nothing in an index is a pickle. Nothing but ``cli`` prints: what there is to say goes
+to the logger ``semsearch``.
 
 What decides is measured in ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from semsearch._version import __version__
@@ -86,6 +91,7 @@ from semsearch.errors import (
 if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
+    from semsearch.importer import import_passages
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
     from semsearch.maps import PassageMap
     from semsearch.records import (
@@ -102,9 +108,11 @@ if TYPE_CHECKING:
         Hit,
         Place,
         Problem,
+        Refresh,
         StoredPassage,
     )
     from semsearch.results import Results
+    from semsearch.watching import watch
 
 __all__ = [
     "ArticleInfo",
@@ -134,6 +142,7 @@ __all__ = [
     "PassageMap",
     "Place",
     "Problem",
+    "Refresh",
     "Results",
     "SemsearchError",
     "StoredPassage",
@@ -143,9 +152,14 @@ __all__ = [
     "check",
     "evaluate",
     "evaluate_search",
+    "import_passages",
     "open",
     "remove",
+    "watch",
 ]
+
+# Whoever uses the library decides what becomes of what it logs; without this, Python would print warnings.
+logging.getLogger("semsearch").addHandler(logging.NullHandler())
 
 _HOMES = {
     **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),
@@ -165,13 +179,16 @@ _HOMES = {
             "Hit",
             "Place",
             "Problem",
+            "Refresh",
             "StoredPassage",
         ),
         "semsearch.records",
     ),
     "PassageMap": "semsearch.maps",
     "check": "semsearch.checking",
+    "import_passages": "semsearch.importer",
     "Results": "semsearch.results",
+    "watch": "semsearch.watching",
 }
 
 

@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import stat
+import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -34,7 +36,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["CANARIES", "NO_CODES", "Builder", "encode", "measured", "set_canaries"]
+__all__ = ["CANARIES", "NO_CODES", "Builder", "Run", "encode", "measured", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
@@ -70,8 +72,8 @@ def _is_missing(path: Path) -> bool:
         return False
 
 
-class Builder:
-    """One run over the sources: read what changed, encode what is new, forget what is gone, commit.
+class Run(ABC):
+    """One run of the writer of an index: whatever `_read` finds goes in, what is new is encoded, all is committed.
 
     :param whole: take each article as one passage, as `passages.whole` does, and not by its paragraphs; without codes of words,
         for what is taken whole is ranked by its cosine alone.
@@ -79,14 +81,12 @@ class Builder:
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
     :param columns: of tables and records, by what they are: ``text``, ``title``; None for those that the index has.
-    :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or another
-        precision, or the reverse.
+    :raises InputError: if the index has codes of words where there are to be none, or another precision, or the reverse.
     """
 
     def __init__(
         self,
         path: Path,
-        sources: list[str],
         fresh: bool,
         *,
         whole: bool = False,
@@ -97,12 +97,7 @@ class Builder:
     ) -> None:
         self._whole = whole
         self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
-        self._found = articles.find(sources)
-        self.problems: list[Problem] = list(self._found.problems)
-        if not self._found.files:
-            reason = f"; {self.problems[0].source}: {self.problems[0].reason}" if self.problems else ""
-            kinds = " ".join(sorted(articles.SUFFIXES))
-            raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
+        self.problems: list[Problem] = []
         self._writer = Writer(path, fresh=fresh)
         try:
             self._compact = self._chosen(compact)
@@ -149,11 +144,15 @@ class Builder:
                 f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
                 "add --fresh to build it anew from these sources, or give another --index"
             )
+        started = time.perf_counter()
         counts = self._read(encoder, progress)
+        logger.debug("read in %.2f s: %s", time.perf_counter() - started, counts)
         network = b""
         if self._quantized and not encoder.fingerprint.quantized:
             encoder, network = self._calibrated(encoder, progress)
+        started = time.perf_counter()
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
+        logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
         facts = {"passages": self._cutting, "target_recall": str(self._target), "columns": json.dumps(dict(self._columns))}
         if self._quantized:
@@ -162,7 +161,11 @@ class Builder:
             facts["codes"] = NO_CODES
         if encoded:
             facts["engine"] = encoder.engine
-        self._writer.commit(encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target))
+        started = time.perf_counter()
+        generation = self._writer.commit(
+            encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target)
+        )
+        logger.debug("generation %d committed in %.2f s", generation, time.perf_counter() - started)
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
 
     def _load(self, model: str | None) -> Encoder:
@@ -191,6 +194,42 @@ class Builder:
             fingerprint = replace(encoder.fingerprint, quantized=hashlib.sha256(network).hexdigest())
         self._writer.set_network(network)
         return encoders.load_for(fingerprint, lambda: network), network
+
+    @abstractmethod
+    def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
+        """Bring files, articles and passages up to date; counts of files by what happened to them."""
+
+
+class Builder(Run):
+    """A run over the sources: read what changed, encode what is new, forget what is gone.
+
+    The other parameters are those of `Run`.
+
+    :raises InputError: if there are no articles; as `Run` does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sources: list[str],
+        fresh: bool,
+        *,
+        whole: bool = False,
+        compact: bool | None = None,
+        target_recall: float | None = None,
+        precision: Precision | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        self._found = articles.find(sources)
+        problems = list(self._found.problems)
+        if not self._found.files:
+            reason = f"; {problems[0].source}: {problems[0].reason}" if problems else ""
+            kinds = " ".join(sorted(articles.SUFFIXES))
+            raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
+        super().__init__(
+            path, fresh, whole=whole, compact=compact, target_recall=target_recall, precision=precision, columns=columns
+        )
+        self.problems += problems
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""

@@ -6,6 +6,7 @@ Deliberately not here: bringing the index up to date (`builder`).
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,19 +19,29 @@ from semsearch.store import FileRow, Reader, columns_of
 
 __all__ = ["verify", "verify_all"]
 
+logger = logging.getLogger("semsearch")
+
 
 def verify(reader: Reader, passage: int, encoder: Callable[[], Encoder]) -> Citation:
     """One passage of an index, by its ``id``.
 
     :param encoder: gives the model, which counts tokens where a file has to be cut again.
+    :raises InputError: if it is of a page that was fetched: none is fetched because an index says so.
     """
     file, record = reader.file_of(passage)
+    if file.is_address:
+        raise InputError(
+            f"{file.source} was fetched, and is not fetched again to compare: index it again to see what it says now"
+        )
     return _Again(reader, file, encoder).verify(record, reader.around(passage, 0, 0).passage)
 
 
 def verify_all(reader: Reader, encoder: Callable[[], Encoder], progress: Progress | None = None) -> Iterator[Citation]:
-    """Every passage of an index, file by file."""
-    files = reader.files()
+    """Every passage of an index, file by file, but for those of pages that were fetched."""
+    found = reader.files()
+    files = [file for file in found if not file.is_address]
+    if len(files) < len(found):
+        logger.info("%d fetched pages or feeds are not fetched again to compare", len(found) - len(files))
     for done, file in enumerate(files):
         if progress:
             progress("reading", done, len(files))
@@ -49,7 +60,7 @@ class _Again:
         self._now: dict[str, list[tuple[str, Passage]]] | None = {}
         self._reason = "the passage is not in it any more"
         cutting = reader.meta.get("passages", "")
-        found = SourceFile(Path(file.path), file.source, file.source if file.is_address else "")
+        found = SourceFile(Path(file.path), file.source)
         try:
             data = articles.load(found)
         except InputError as error:

@@ -6,6 +6,7 @@ Deliberately not here: building (`builder`), ranking (`ranking`), SQL and files 
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -17,6 +18,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from semsearch import encoder as encoders
 from semsearch import filters
@@ -39,13 +42,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from semsearch import exchange
     from semsearch.encoder.reranker import Reranker
     from semsearch.lexical import Lexical
     from semsearch.maps import Method, PassageMap
     from semsearch.protocols import Found
+    from semsearch.store.exporting import StoredRow
     from semsearch.vectors import Recall, Vectors
 
 __all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
+
+logger = logging.getLogger("semsearch")
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 PathLike = str | os.PathLike[str]
@@ -155,6 +162,11 @@ class Index:
             problems=tuple(builder.problems),
         )
         return cls(reader, used, report, given=encoder is not None)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The model; None as long as it was not needed."""
+        return self._encoder
 
     def __enter__(self) -> Index:
         """The index itself."""
@@ -283,6 +295,11 @@ class Index:
                 self._reranked(question, hits, rerank, rerank_seconds)[:k] for question, hits in zip(asked, answers, strict=True)
             ]
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
+        logger.debug(
+            "%d questions, mode %s, generation %s, %s articles: %.1f ms each; best confidence of the first: %.3f",
+            len(cleaned), mode, reader.meta["generation"], "all" if allowed is None else len(allowed.articles), took,
+            answers[0][0].confidence if answers[0] else 0,
+        )  # fmt: skip
         return [
             Results(query, mode, took, bool(hits) and hits[0].confidence >= ANSWERABLE, tuple(hits))
             for query, hits in zip(queries, answers, strict=True)
@@ -388,6 +405,48 @@ class Index:
         # A reader of its own, so that nobody who searches waits for it.
         with closing(Reader(self._reader.home)) as reader:
             return reader.facets()
+
+    def export(
+        self,
+        file: PathLike,
+        *,
+        vectors: bool = False,
+        where: Where = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Write the passages to a file, with all that it takes to make the index elsewhere without the articles; how many.
+
+        `import_passages` reads it. A file of this name is replaced when all is written.
+
+        :param file: ``.jsonl`` or ``.parquet``.
+        :param vectors: also what the model made of the passages: float32, with the codes of words where the index has them.
+        :param where: only passages of articles that meet these conditions; see `filters.parse`.
+        :param progress: told how far it is.
+        :raises InputError: if the file cannot be written, its suffix is another, or a condition has no sense.
+        :raises MissingExtra: for Parquet, if pyarrow is not installed.
+        """
+        # Not at the top: a search does without.
+        from semsearch import exchange
+
+        reader, conditions = self._reader, filters.parse(where)
+        n_articles, n_passages, batches = reader.exported(reader.allowed(conditions) if conditions else None)
+        header = exchange.Header(
+            version=__version__,
+            cut=reader.meta.get("passages", ""),
+            fingerprint=reader.fingerprint,
+            n_articles=n_articles,
+            n_passages=n_passages,
+            vectors=vectors,
+            codes=vectors and reader.meta.get("codes") != "none",
+        )
+        done = 0
+        with exchange.writing(Path(file), header) as sink:
+            for batch in batches:
+                sink.write(_exported(batch, reader, header))
+                done += len(batch)
+                if progress:
+                    progress("exporting", done, n_passages)
+        return n_passages
 
     @property
     def generation(self) -> int:
@@ -533,6 +592,29 @@ class _Origin:
         from semsearch import citations
 
         return citations.verify(self.reader, self.passage, self.encoder)
+
+
+def _exported(batch: list[StoredRow], reader: Reader, header: exchange.Header) -> list[exchange.Row]:
+    """Passages as they are written to a file."""
+    from semsearch import exchange
+
+    rows = [
+        exchange.Row(item.path, item.source, item.record, item.sha256, item.title, item.metadata, item.passage) for item in batch
+    ]
+    if not header.vectors:
+        return rows
+    opened = reader.vectors()
+    numbers = np.asarray([item.row for item in batch], np.int64)
+    given = []
+    for row, item, vector, words in zip(rows, batch, opened.take(numbers), _words(opened, numbers, header), strict=True):
+        spans = None if words is None else opened.sentences(item.row)
+        told = exchange.checksum(item.embedding, vector, words, spans)
+        given.append(row._replace(vector=vector, words=words, spans=spans, checksum=told))
+    return given
+
+
+def _words(opened: Vectors, rows: NDArray[np.int64], header: exchange.Header) -> Sequence[NDArray[np.uint8] | None]:
+    return opened.words(rows) if header.codes else [None] * len(rows)
 
 
 def _search(recall: Recall | None) -> dict[str, Any]:

@@ -138,7 +138,8 @@ class Progress(Protocol):
     """Told what a build is at; the library itself prints nothing."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """``stage`` is ``reading`` (unit: files), ``calibrating`` (networks), ``encoding`` (passages) or ``searching`` (queries).
+        """``stage`` is ``reading`` (unit: files), ``calibrating`` (networks), ``encoding``, ``exporting``, ``importing``
+        (passages) or ``searching`` (queries).
 
         done == total ends it.
         """

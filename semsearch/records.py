@@ -11,9 +11,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
-from semsearch.errors import InputError
+from semsearch.errors import InputError, SemsearchError
 
 __all__ = [
     "INDEX_DATABASE",
@@ -36,6 +37,7 @@ __all__ = [
     "Passage",
     "Place",
     "Problem",
+    "Refresh",
     "Run",
     "Sentence",
     "StoredPassage",
@@ -163,6 +165,17 @@ class Passage:
     def heading(self) -> str:
         """The trail of headings on one line, as hits have it."""
         return " › ".join(self.headings)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the sentences are inside the passage, in order and not overlapping, in the text as in the source."""
+
+        def ordered(spans: Sequence[tuple[int, int]], first: int, last: int) -> bool:
+            edges = [first, *(edge for span in spans for edge in span), last]
+            return all(left <= right for left, right in pairwise(edges))
+
+        inside = ordered(self.sentences, 0, len(self.text)) and ordered(self.sentence_spans, self.start, self.end)
+        return 0 <= self.start <= self.end and inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +475,17 @@ class BuildReport:
     encoded: int
     seconds: float
     problems: tuple[Problem, ...]
+
+
+class Refresh(NamedTuple):
+    """What a refresh of an index that is watched did: ``report``, or else the ``error`` because of which all is as it was.
+
+    ``generation`` is the index's afterwards, 0 where it failed.
+    """
+
+    report: BuildReport | None
+    error: SemsearchError | None
+    generation: int
 
 
 class Damage(NamedTuple):

@@ -1,4 +1,4 @@
-"""Hits to text: plain, for a terminal, HTML.
+"""Hits to text: plain, for a terminal, HTML, Markdown, lines for editors and for trec_eval.
 
 What comes out of articles is data: control characters and bidirectional overrides never reach the terminal, and nothing
 is HTML until it is escaped.
@@ -12,7 +12,7 @@ import html as html_escape
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -23,7 +23,21 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["html", "link", "notes", "safe", "safe_json", "safe_line", "terminal", "text"]
+__all__ = [
+    "column",
+    "html",
+    "link",
+    "markdown",
+    "notes",
+    "paths",
+    "run_lines",
+    "safe",
+    "safe_json",
+    "safe_line",
+    "terminal",
+    "text",
+    "trec",
+]
 
 NOTHING = "no passages found"
 _SURE = 0.5
@@ -46,6 +60,17 @@ _LINE_ENDS = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 # A lone surrogate, which a file's name may hold, cannot be printed at all.
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\ud800-\udfff]")
 _ESCAPED_IN_JSON = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff]")
+
+_MARKDOWN = re.compile(
+    r"""
+    [\\`*_{}\[\]<>#|&!~$^]        # what begins or ends marks, links, HTML, tables and formulas, wherever it stands
+    | (?<=^)[-+=:](?=[-+=:\s]|$)      # at the beginning of a line: lists, rules, headings underlined, blocks
+    | (?<=^)\d{1,9}(?=[.)])         # numbered lists: the mark behind the number is escaped
+    | :(?=//) | (?<=\bwww)\.        # addresses that some make a link of
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SPACE = re.compile(r"\s")
 
 
 def safe(value: str) -> str:
@@ -155,6 +180,110 @@ def _shortened(before: str, best: str, after: str) -> tuple[str, str, str]:
         best,
         after if later == len(after) else after[:later] + "…",
     )
+
+
+def markdown(query: str, hits: Sequence[Hit]) -> str:
+    """A numbered list in Markdown: title, score and place of each hit with a link to its file, and its passage as a quotation.
+
+    The best sentence is bold. Whatever articles say is escaped: it is text to CommonMark and to its usual extensions, never a
+    mark, a link or HTML.
+    """
+    blocks = [f"**{_escaped(question(query))}**"]
+    if not hits:
+        blocks.append(NOTHING)
+    for hit in hits:
+        indent = " " * (len(str(hit.rank)) + 2)
+        head = f"{hit.rank}. {_escaped(trail(hit))} ({hit.score:.2f}), {_linked(hit)}"
+        details = [f"{indent}{_escaped(line)}" for line in notes(hit)]
+        quoted = [f"{indent}> {line}".rstrip() for line in _quoted(hit)]
+        blocks.append("\n".join([head, "", *quoted, *(("", "\\\n".join(details)) if details else ())]))
+    return "\n\n".join(blocks)
+
+
+def _quoted(hit: Hit) -> list[str]:
+    """The lines of a passage, the best sentence between marks of bold text, line by line."""
+    before, best, after = _around_highlight(hit)
+    lines = [""]
+    for part, bold, behind in ((before, False, best), (best, True, after), (after, False, "")):
+        for number, line in enumerate(part.split("\n")):
+            if number:
+                lines.append("")
+            last = number == part.count("\n")
+            lines[-1] += _bold(line, lines[-1], behind if last else "") if bold else _escaped(line, first=not lines[-1])
+    stripped = [line.strip() for line in lines]
+    # A line's end is kept by a backslash before it, unless the next one is blank.
+    return [f"{line}\\" if line and after else line for line, after in zip(stripped, [*stripped[1:], ""], strict=True)]
+
+
+def _bold(line: str, before: str, behind: str) -> str:
+    """Bold text, where marks are taken for marks: a sign of punctuation inside of one must have white space outside of it."""
+    inner = line.strip()
+    escaped = _escaped(line, first=not before)
+    opens = bool(inner) and (inner[0].isalnum() or not before or before[-1].isspace())
+    closes = bool(inner) and (inner[-1].isalnum() or not behind or behind[0].isspace() or line[-1].isspace())
+    if not (opens and closes):
+        return escaped
+    left = " " if before and line[0].isspace() else ""
+    return f"{left}**{_escaped(inner, first=not before)}**{' ' if line[-1].isspace() else ''}"
+
+
+def _escaped(value: str, *, first: bool = True) -> str:
+    """A text on one line with all that Markdown would take for more than text escaped.
+
+    :param first: whether it stands at the beginning of a line.
+    """
+    value = safe_line(value).replace("\t", " ")
+    value = value.lstrip() if first else value
+    escaped = _MARKDOWN.sub(lambda match: _mark(match[0]), value if first else f"\0{value}")
+    return escaped.removeprefix("\0")
+
+
+def _mark(found: str) -> str:
+    return f"{found}\\" if found[0].isdigit() else f"\\{found}"
+
+
+def _linked(hit: Hit) -> str:
+    label = _escaped(f"{hit.source}:{hit.line}")
+    return f"[{label}](<{Path(hit.path).as_uri()}#L{hit.line}>)" if Path(hit.path).is_absolute() else label
+
+
+def paths(hits: Sequence[Hit]) -> str:
+    """A line a hit as compilers and grep write it, which editors follow: ``file:line: `` and the best sentence.
+
+    A file in the working directory or below is named from there, any other by its whole path.
+    """
+    return "\n".join(f"{_from_here(hit)}:{hit.line}: {safe_line(hit.highlight.text or hit.text).strip()}" for hit in hits)
+
+
+def _from_here(hit: Hit) -> str:
+    if not Path(hit.path).is_absolute():
+        return safe_line(hit.source)
+    path, here = Path(hit.path), Path.cwd()
+    return safe_line(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def trec(query_id: str, hits: Sequence[Hit], tag: str) -> str:
+    """The lines of a TREC run: each article once, by its best passage, and its source as its id."""
+    best: dict[str, float] = {}
+    for hit in hits:
+        best.setdefault(hit.source, hit.score)
+    return "".join(run_lines({query_id: list(best.items())}, tag)).rstrip("\n")
+
+
+def column(identifier: str) -> str:
+    """An id as a column of a TREC file can hold it: unchanged, unless it has white space."""
+    return quote(identifier, safe="/:#<>@,;=+()[]") if _SPACE.search(identifier) or not identifier else identifier
+
+
+def run_lines(rankings: Mapping[str, Sequence[tuple[str, float]]], tag: str) -> Iterator[str]:
+    """The lines of a TREC run, with line ends; scores fall from rank to rank even in single precision."""
+    import numpy as np
+
+    for query, ranking in rankings.items():
+        last = np.float32(np.inf)
+        for rank, (document, score) in enumerate(ranking, 1):
+            last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf), dtype=np.float32))
+            yield f"{column(query)} Q0 {column(document)} {rank} {float(last):.9g} {column(tag)}\n"
 
 
 def terminal(hits: Sequence[Hit], console: Console) -> None:

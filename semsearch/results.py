@@ -67,6 +67,22 @@ class Results(Sequence[Hit]):
         }
         return render.safe_json(json.dumps(document, ensure_ascii=False))
 
+    def to_jsonl(self) -> str:
+        """The hits as JSON, one a line; "" where there are none."""
+        return render.safe_json("\n".join(json.dumps(hit, ensure_ascii=False) for hit in self.to_dicts()))
+
+    def to_markdown(self) -> str:
+        """A numbered list of the passages, quoted, with links to their files; what articles say is escaped."""
+        return render.markdown(self.query, self.hits)
+
+    def to_paths(self) -> str:
+        """``file:line: `` and the best sentence, one hit a line, as editors and grep have it; "" where there are none."""
+        return render.paths(self.hits)
+
+    def to_trec(self, query_id: str = "1", tag: str = "semsearch") -> str:
+        """The lines of a TREC run: each article once, by its best passage, and its source as its id."""
+        return render.trec(query_id, self.hits, tag)
+
     def to_pandas(self, *, flat: bool = False) -> pd.DataFrame:
         """One row a hit, one column a field of `to_dicts`; the columns are there when there is no hit, too.
 

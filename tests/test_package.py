@@ -16,11 +16,12 @@ PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
     {"drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
-    {"arguments", "articles", "passages", "encoder", "filters", "frames", "fusion", "lexical", "metrics", "vectors", "render"},
+    {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
+    | {"vectors"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits", "maps"},
-    {"checking", "index"},
-    {"evaluation", "newest"},
+    {"checking", "importer", "index"},
+    {"evaluation", "newest", "watching"},
     {"integrations", "web"},
     {"cli"},
 ]
@@ -49,7 +50,7 @@ DOORS = {
     "striprtf": "articles",
     "feedparser": "articles",
     "docutils": "articles",
-    "pyarrow": "articles",
+    "pyarrow": ("articles", "exchange"),  # tables are articles, and what an index is written to
     "httpcore": "articles",
     "apsw": "store",
     "ir_measures": "metrics",
@@ -60,6 +61,7 @@ DOORS = {
     "matplotlib": "drawing",
     "pandas": "frames",
     "umap": "maps",
+    "watchfiles": "watching",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",
@@ -102,6 +104,7 @@ HEAVY = {
     "langchain_core",
     "llama_index",
     "haystack",
+    "watchfiles",
 }
 
 
@@ -135,7 +138,8 @@ def test_a_file_imports_only_from_lower_layers_and_knocks_at_one_door(path: Path
     for name in imports_of(path):
         top, _, rest = name.partition(".")
         if top != "semsearch":
-            assert DOORS.get(top, unit) == unit, f"{unit} imports {top}, whose door is {DOORS.get(top)}"
+            doors = DOORS.get(top, unit)
+            assert unit in ((doors,) if isinstance(doors, str) else doors), f"{unit} imports {top}, whose door is {doors}"
             continue
         target = rest.split(".")[0]
         if unit in ("__init__", "__main__") or target in (unit, "__version__"):

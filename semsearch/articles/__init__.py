@@ -18,7 +18,7 @@ from semsearch.articles import apart, documents, html, jsonl, markdown, text
 from semsearch.articles.decode import decode
 from semsearch.articles.documents import Draft, Missing
 from semsearch.articles.documents.packed import gunzipped, is_gzip
-from semsearch.articles.files import SUFFIXES, Found, SourceFile, find, read_regular
+from semsearch.articles.files import SUFFIXES, Found, SourceFile, find, folders_below, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
@@ -33,6 +33,7 @@ __all__ = [
     "Unreadable",
     "close",
     "find",
+    "folders_below",
     "load",
     "read",
 ]

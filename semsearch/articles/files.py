@@ -23,7 +23,7 @@ from semsearch.articles.documents import KINDS
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem, is_address
 
-__all__ = ["SUFFIXES", "Found", "SourceFile", "find", "read_regular"]
+__all__ = ["SUFFIXES", "Found", "SourceFile", "find", "folders_below", "read_regular"]
 
 SUFFIXES = frozenset(KINDS)
 """Of files that are found in folders; ``.gz`` may follow each."""
@@ -189,6 +189,11 @@ def _entered(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[s
         else:
             entered.setdefault(str(real), path)
     return list(entered.values())
+
+
+def folders_below(top: str) -> Iterator[str]:
+    """A folder and all in which articles are looked for when it is named."""
+    return _below(top, files=False)
 
 
 def _below(top: str, *, files: bool) -> Iterator[str]:

@@ -6,35 +6,38 @@ Results go to stdout, progress and notes to stderr. Exit codes are grep's: 0 ans
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from semsearch._version import __version__
 from semsearch.cli.ask import ask
 from semsearch.cli.check import check
+from semsearch.cli.contents import remove, status
 from semsearch.cli.eval import evaluate
-from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
+from semsearch.cli.exchange import export, import_
+from semsearch.cli.index import index
+from semsearch.cli.output import ENVIRONMENT, complain, note
 from semsearch.cli.plot import plot
 from semsearch.cli.serve import mcp, serve
+from semsearch.cli.settings import CONFIG, settings_of, shown
 from semsearch.errors import SemsearchError
-from semsearch.limits import MEMORY, THREADS
-from semsearch.records import Precision
 
 __all__ = ["main"]
+
+_HELP = "semsearch.help"
 
 
 class _Reporting(click.Group):
     """Turns our errors into one line on stderr and exit code 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Who asks for help gets it, whatever a file of settings says.
+        ctx.meta[_HELP] = any(name in args for name in ctx.help_option_names)
         try:
             return super().parse_args(ctx, args)
         except click.exceptions.NoArgsIsHelpError:
@@ -51,7 +54,7 @@ class _Reporting(click.Group):
         except SemsearchError as error:
             _fail(str(error))
         except KeyboardInterrupt:
-            note("interrupted: the index is as it was; what was encoded is kept for the next run")
+            complain("interrupted: the index is as it was; what was encoded is kept for the next run")
             sys.exit(130)
         except BrokenPipeError:
             # The reader has gone (head); nothing is left to say.
@@ -66,147 +69,55 @@ class _Reporting(click.Group):
 
 
 def _fail(message: str) -> NoReturn:
-    note(message)
+    complain(message)
     sys.exit(2)
 
 
-@click.group(cls=_Reporting, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Reporting,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=ENVIRONMENT,
+)
 @click.version_option(__version__, prog_name="semsearch")
-def main() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is decided, and how long it takes.")
+@click.option("-q", "--quiet", is_flag=True, help="Only results and errors: no notes, no progress.")
+@click.option(
+    "--config",
+    envvar=CONFIG,
+    show_envvar=True,
+    metavar="FILE",
+    help="Take settings from this file (default: the nearest semsearch.toml, or pyproject.toml with [tool.semsearch]).",
+)
+@click.option("--no-config", is_flag=True, help="Take settings from no file.")
+@click.pass_context
+def main(context: click.Context, verbose: bool, quiet: bool, config: str | None, no_config: bool) -> None:
     """Ask your own articles: ranked passages that answer a question, each with its place."""
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet are two: leave one out")
     logger = logging.getLogger("semsearch")
-    logger.setLevel(logging.INFO)
-    if not logger.handlers:
+    logger.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
+    if not any(isinstance(handler, _NoteHandler) for handler in logger.handlers):
         logger.addHandler(_NoteHandler())
+    if no_config:
+        if context.get_parameter_source("config") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--config and --no-config are two: leave one out")
+    elif not context.meta.get(_HELP):
+        context.default_map, found = settings_of(main, config)
+        if found and not config and any(context.default_map.values()):
+            note(f"settings from {shown(found)}")
 
 
-main.add_command(ask)
-main.add_command(check)
-main.add_command(evaluate)
-main.add_command(mcp)
-main.add_command(plot)
-main.add_command(serve)
+for command in (ask, check, evaluate, export, import_, index, mcp, plot, remove, serve, status):
+    main.add_command(command)
 
 
 class _NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
-
-
-@main.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@index_option
-@model_option
-@click.option("--fresh", is_flag=True, help="Forget what the index held and build it anew.")
-@click.option("--compact", is_flag=True, default=None, help="Less than half the disk: without codes of words; ranks less well.")
-@click.option(
-    "--target-recall",
-    type=float,
-    metavar="SHARE",
-    help="Of the nearest passages that a search of more than 50,000 finds (default 0.98); 1 for exact search.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
-)
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
-@click.option(
-    "--memory",
-    type=click.IntRange(64),
-    metavar="MB",
-    help="Fill so many megabytes with what is under way, beside the model (default 256).",
-)
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="text=NAME",
-    help="Which column of CSV and Parquet files, or key of JSONL records, is the text, or the title (title=NAME); repeatable.",
-)
-@json_option
-def index(
-    sources: Sequence[str],
-    path: str,
-    model: str | None,
-    fresh: bool,
-    compact: bool | None,
-    target_recall: float | None,
-    precision: Precision | None,
-    threads: int | None,
-    memory: int | None,
-    columns: Sequence[str],
-    as_json: bool,
-) -> None:
-    """Index articles, or refresh an index: files, folders, patterns, or the address of a page or feed.
-
-    Reads text, Markdown, HTML, JSONL, CSV, EPUB and mail; with the extra formats also PDF, DOCX, ODT, RTF, Parquet,
-    reStructuredText, feeds and addresses; any of these packed by gzip. Only what is new is encoded; files gone from a folder
-    named are dropped.
-    """
-    if threads:
-        os.environ[THREADS] = str(threads)
-    if memory:
-        os.environ[MEMORY] = str(memory)
-    with build(
-        sources,
-        path,
-        model=model,
-        fresh=fresh,
-        compact=compact,
-        target_recall=target_recall,
-        precision=precision,
-        columns=dict(map(_column, columns)) or None,
-    ) as built:
-        report = built.report
-        assert report is not None
-        if as_json:
-            print_json(asdict(report))
+        message = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            complain(message)
+        elif record.levelno > logging.DEBUG:
+            note(message)
         else:
-            say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
-
-
-def _column(named: str) -> tuple[str, str]:
-    role, equals, name = named.partition("=")
-    if not equals or not name:
-        raise click.UsageError(f"--column takes text=NAME or title=NAME, not {named!r}")
-    return role.strip(), name
-
-
-@main.command()
-@index_option
-@json_option
-def status(path: str, as_json: bool) -> None:
-    """Say what is in an index."""
-    from semsearch.index import Index
-    from semsearch.store import Reader
-
-    # Whatever became of its model.
-    with Index(Reader(Path(path))) as opened:
-        facts = opened.status()
-    if as_json:
-        print_json(facts)
-    else:
-        for key, value in facts.items():
-            say(f"{key:<12} {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    """A fact as a line of ``status`` has it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(what if name == "kind" else f"{name.replace('_', ' ')} {_shown(what)}" for name, what in value.items())
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-@main.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@index_option
-@json_option
-def remove(sources: Sequence[str], path: str, as_json: bool) -> None:
-    """Take files, folders or records (FILE#LINE) out of an index. The files themselves are left alone."""
-    from semsearch.index import remove as remove_sources
-
-    removed = remove_sources(sources, path)
-    say(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")
+            # Since logging began, which is when the command did.
+            note(f"{record.relativeCreated / 1000:.3f} s: {message}")

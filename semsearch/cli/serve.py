@@ -23,9 +23,16 @@ _LOCAL = "127.0.0.1"
 TOKEN = "SEMSEARCH_TOKEN"  # noqa: S105 (its name)
 
 _host = click.option(
-    "--host", default=_LOCAL, show_default=True, help="Address to listen on; any but this machine's own needs a token."
+    "--host",
+    default=_LOCAL,
+    show_default=True,
+    envvar="SEMSEARCH_HOST",
+    show_envvar=True,
+    help="Address to listen on; any but this machine's own needs a token.",
 )
-_token = click.option("--token", envvar=TOKEN, metavar="TEXT", help=f"What who asks has to give; better set {TOKEN}.")
+_token = click.option(
+    "--token", envvar=TOKEN, show_envvar=True, metavar="TEXT", help=f"What who asks has to give; better set {TOKEN}."
+)
 _allow_host = click.option(
     "--allow-host", "hosts", multiple=True, metavar="NAME", help="A name by which it is called. Again for more."
 )

@@ -10,6 +10,7 @@ passages where the user chose 8 bits (`calibrated`).
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ from semsearch.protocols import Encoder, Fingerprint, PassageText
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger("semsearch")
 
 SAMPLES = 100
 """Passages to calibrate 8 bits with: 300 took twice as long, and gave vectors no nearer (``benchmarks/README.md``)."""
@@ -53,7 +56,9 @@ def load(name: str = DEFAULT_MODEL) -> Encoder:
     :raises ModelUnavailable: if it cannot be found, or loaded, or is not what it should be.
     """
     files = locate(name)
-    return _encoder(ensure(files, _agrees), files)
+    encoder = _encoder(ensure(files, _agrees), files)
+    logger.debug("model %s: %s", name, type(encoder).__name__)
+    return encoder
 
 
 def load_for(fingerprint: Fingerprint, network: Network | None = None) -> Encoder:
@@ -69,7 +74,9 @@ def load_for(fingerprint: Fingerprint, network: Network | None = None) -> Encode
         export = ensure(_same_files(fingerprint), _agrees)
     if not export.fingerprint.same_questions(fingerprint):
         raise _mismatch(fingerprint)
-    return _encoder(replace(export, fingerprint=fingerprint), None, network)
+    encoder = _encoder(replace(export, fingerprint=fingerprint), None, network)
+    logger.debug("model %s: %s, out of %s", fingerprint.model, type(encoder).__name__, export.folder)
+    return encoder
 
 
 def load_when_needed(fingerprint: Fingerprint, network: Network) -> DeferredEncoder:

@@ -9,26 +9,17 @@ Deliberately not here: figures.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import quote
-
-import numpy as np
 
 from semsearch.errors import InputError
 from semsearch.evaluation.values import Scored
 from semsearch.metrics import order
+from semsearch.render import column, run_lines
 
 __all__ = ["Grades", "column", "numbered_lines", "read_judgments", "read_run", "run_lines"]
 
 Grades = dict[str, dict[str, int]]
-_SPACE = re.compile(r"\s")
-
-
-def column(identifier: str) -> str:
-    """An id as a column can hold it: unchanged, unless it has white space."""
-    return quote(identifier, safe="/:#<>@,;=+()[]") if _SPACE.search(identifier) or not identifier else identifier
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -45,15 +36,6 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, line.rstrip("\r")
-
-
-def run_lines(rankings: Mapping[str, Sequence[Scored]], tag: str) -> Iterator[str]:
-    """The lines of a run, with line ends; scores fall from rank to rank even in single precision."""
-    for query, ranking in rankings.items():
-        last = np.float32(np.inf)
-        for rank, (document, score) in enumerate(ranking, 1):
-            last = min(np.float32(score), np.nextafter(last, np.float32(-np.inf), dtype=np.float32))
-            yield f"{column(query)} Q0 {column(document)} {rank} {float(last):.9g} {column(tag)}\n"
 
 
 def read_run(path: Path, queries: Iterable[str], documents: Iterable[str]) -> dict[str, tuple[Scored, ...]]:

@@ -19,7 +19,7 @@ from semsearch.passages.sentences import spans
 from semsearch.protocols import CONTEXT_SHARE
 from semsearch.records import Article, Block, Passage, Run, Sentence, locate
 
-__all__ = ["VERSION", "CountTokens", "context", "cut", "whole"]
+__all__ = ["VERSION", "CountTokens", "context", "cut", "refitted", "whole"]
 
 VERSION = 1
 """Raised when the same article is cut otherwise: an index then cuts its articles anew when it is refreshed."""
@@ -63,6 +63,39 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
         for start, stop in draft.split(room[group.headings], length, count_tokens):
             passages.append(draft.passage(start, stop, group, article))
     return passages
+
+
+def refitted(article: Article, given: Sequence[Passage], max_tokens: int, count_tokens: CountTokens) -> list[Passage]:
+    """Passages that were cut for another model: those that are too long for this one are split, the others stay.
+
+    :param article: with title and metadata; its blocks are not looked at.
+    :param given: its passages, in order.
+    :param max_tokens: as `cut` takes it.
+    """
+    room = _room(article, [passage.headings for passage in given], max_tokens, count_tokens)
+    lengths = _count_short([passage.text for passage in given], max_tokens, count_tokens)
+    fitting: list[Passage] = []
+    for passage, most, length in zip(given, room, lengths, strict=True):
+        if length <= most and len(passage.text) <= most * CHARACTERS_PER_TOKEN:
+            fitting.append(passage)
+            continue
+        trail = [Block("heading", heading, passage.line, (), level) for level, heading in enumerate(passage.headings, 1)]
+        block = Block("paragraph", passage.text, passage.line, _runs_of(passage))
+        pieces = cut(replace(article, blocks=(*trail, block), line_starts=()), max_tokens, count_tokens)
+        fitting += [replace(piece, headings=passage.headings, paragraph=passage.paragraph) for piece in pieces]
+    return fitting
+
+
+def _runs_of(passage: Passage) -> tuple[Run, ...]:
+    """Where the text of a passage stands in its source, as far as its sentences tell."""
+    runs: list[Run] = []
+    at, there = 0, passage.start
+    spans = zip(passage.sentences, passage.sentence_spans, strict=True)
+    for (start, end), (source_start, source_end) in spans:
+        runs += [Run(at, start, there, source_start), Run(start, end, source_start, source_end)]
+        at, there = end, source_end
+    runs.append(Run(at, len(passage.text), there, passage.end))
+    return tuple(run for run in runs if run.start < run.end)
 
 
 def whole(article: Article) -> tuple[Article, list[Passage]]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import apsw
@@ -188,7 +187,7 @@ def _passages(database: apsw.Connection, found: Inspection) -> None:
             text = PassageText(passages.context(title, item.headings), item.text, item.sentences)
             if embedding_hash(text) != embedding:
                 wrong.append(Damage("passages", source, f"paragraph {item.paragraph} is not what its vector was made of"))
-            elif not _in_place(item.start, item.end, len(item.text), item.sentences, item.sentence_spans):
+            elif not item.in_place:
                 wrong.append(Damage("passages", source, f"the spans of paragraph {item.paragraph} are out of place"))
         except (ValueError, TypeError):
             wrong.append(Damage("passages", source, "a passage cannot be read"))
@@ -205,16 +204,6 @@ def _network(database: apsw.Connection, found: Inspection) -> None:
     expected = found.fingerprint.quantized if found.fingerprint else ""
     if expected and hashlib.sha256(one(database, "SELECT data FROM network") or b"").hexdigest() != expected:
         found.add("model", DATABASE, "the network in 8 bits is not the one that encoded: index the articles again with --fresh")
-
-
-def _in_place(start: int, end: int, length: int, inner: tuple[tuple[int, int], ...], outer: tuple[tuple[int, int], ...]) -> bool:
-    """Whether sentences are inside their passage, in order and not overlapping, in the text as in the source."""
-
-    def ordered(spans: tuple[tuple[int, int], ...], first: int, last: int) -> bool:
-        edges = [first, *(edge for span in spans for edge in span), last]
-        return all(left <= right for left, right in pairwise(edges))
-
-    return 0 <= start <= end and ordered(inner, 0, length) and ordered(outer, start, end)
 
 
 def _segments(database: apsw.Connection, folder: Path, found: Inspection) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from semsearch.filters import Filter
     from semsearch.lexical import Lexical
     from semsearch.protocols import Matrix
+    from semsearch.store.exporting import StoredRow
 
 __all__ = ["PassageRow", "Reader"]
 
@@ -76,6 +77,9 @@ _PAIR = [("passage", np.int64), ("article", np.int64)]
 _OF_ARTICLES = "AND p.article IN (SELECT value FROM json_each(?))"
 _AT_ONCE = 2000
 """Passages that are read at once where all are wanted."""
+_EXPORTED = 512
+"""Passages that are read at a time to be exported, out of ``_ARTICLES`` articles."""
+_ARTICLES = 512
 _FILTERS = 8
 """Filters whose results are kept: a server is asked for the same ones again. At a million passages each takes up to 16 MB."""
 
@@ -376,6 +380,33 @@ class Reader:
         with self._browsing() as (browsing, database):
             found = browsing.articles(database, first, limit, None if allowed is None else allowed.articles)
             return [replace(info, path=self._real(info.path)) for info in found]
+
+    def exported(self, allowed: Allowed | None = None) -> tuple[int, int, Iterator[list[StoredRow]]]:
+        """How many articles and passages a filter leaves, and these passages in the order in which they were added.
+
+        Some at a time, so that nobody who searches waits for all.
+        """
+        # Not at the top: a search does without.
+        from semsearch.store import exporting
+
+        with self._browsing() as (_, database):
+            articles = exporting.article_ids(database) if allowed is None else allowed.articles.tolist()
+            chunks = [articles[first : first + _ARTICLES] for first in range(0, len(articles), _ARTICLES)]
+            count = sum(exporting.n_passages(database, chunk) for chunk in chunks)
+
+        def rows() -> Iterator[list[StoredRow]]:
+            for chunk in chunks:
+                after = 0
+                while True:
+                    with self._browsing() as (_, database):
+                        found = exporting.stored_rows(database, chunk, after, _EXPORTED)
+                    if found:
+                        yield found
+                    if len(found) < _EXPORTED:
+                        break
+                    after = found[-1].id
+
+        return len(articles), count, rows()
 
     def facets(self) -> Facets:
         """What its articles can be told apart by; reads the metadata of all."""

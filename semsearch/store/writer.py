@@ -307,6 +307,11 @@ class Writer:
             )
             return [row[0] for row in cursor]
 
+    def has_vector(self, embedding: bytes) -> bool:
+        """Whether a text, by its hash, has a vector."""
+        with translated(self.folder):
+            return bool(one(self._database, "SELECT 1 FROM embeddings WHERE hash = ?", (embedding,)))
+
     def passage_texts(self, hashes: Sequence[bytes]) -> Iterator[tuple[str, tuple[str, ...], str, tuple[Sentence, ...]]]:
         """Title, headings, text and sentences of one passage for each hash, in the order of the hashes."""
         with translated(self.folder):
