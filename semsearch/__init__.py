@@ -23,8 +23,8 @@ layer modules                                  what for
 0     ``errors``                               the error tree
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
 1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
-1     ``scripts`` ``limits``                   letters of scripts without spaces; how many threads compute, how much memory
-                                               a build fills
+1     ``scripts`` ``limits`` ``cutting``       letters of scripts without spaces; how many threads compute, how much memory
+                                               a build fills; how long passages are
 2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML
 2     ``passages``                             `Article` to `Passage`; pure; the only door to sentencex

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from semsearch import articles, passages, signs
 from semsearch import encoder as encoders
 from semsearch._version import __version__
+from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Precision, Problem
@@ -77,6 +78,7 @@ class Builder:
     :param compact: without codes of words; None as the index is, which is with them where it is new.
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
+    :param passage_tokens: of one passage at most; None for that which the index has, or what the model takes.
     :raises InputError: if there are no articles, or the index has codes of words where there are to be none, or another
         precision, or the reverse.
     """
@@ -91,9 +93,9 @@ class Builder:
         compact: bool | None = None,
         target_recall: float | None = None,
         precision: Precision | None = None,
+        passage_tokens: int | None = None,
     ) -> None:
         self._whole = whole
-        self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
         self._found = articles.find(sources)
         self.problems: list[Problem] = list(self._found.problems)
         if not self._found.files:
@@ -105,6 +107,10 @@ class Builder:
             self._compact = self._chosen(compact)
             self._quantized = self._in_eight_bits(precision)
             self._target = target_recall or target_of(self._writer.meta)
+            self._asked_tokens = passage_tokens
+            self._stored = Cutting.parse(self._writer.meta.get("passages", ""))
+            tokens = None if whole else passage_tokens or self._stored.tokens
+            self._cutting = Cutting(str(passages.VERSION), whole, tokens)
         except BaseException:
             self._writer.close()
             raise
@@ -145,13 +151,14 @@ class Builder:
                 f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
                 "add --fresh to build it anew from these sources, or give another --index"
             )
+        self._cutting = self._checked(encoder)
         counts = self._read(encoder, progress)
         network = b""
         if self._quantized and not encoder.fingerprint.quantized:
             encoder, network = self._calibrated(encoder, progress)
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
         set_canaries(self._writer, encoder)
-        facts = {"passages": self._cutting, "target_recall": str(self._target)}
+        facts = {"passages": str(self._cutting), "target_recall": str(self._target)}
         if self._quantized:
             facts["precision"] = _INT8
         if self._compact:
@@ -160,6 +167,15 @@ class Builder:
             facts["engine"] = encoder.engine
         self._writer.commit(encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target))
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
+
+    def _checked(self, encoder: Encoder) -> Cutting:
+        """How articles are cut, now that it is known what the model takes; the model is not asked about what is as it was."""
+        asked = self._asked_tokens
+        if asked is None or asked == self._stored.tokens:
+            return self._cutting
+        check_passage_tokens(asked, encoder.passage_tokens)
+        # As long as the model takes them is the default, and is noted as such.
+        return self._cutting._replace(tokens=None if asked == encoder.passage_tokens else asked)
 
     def _load(self, model: str | None) -> Encoder:
         stored = self._writer.fingerprint
@@ -191,7 +207,7 @@ class Builder:
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
         known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._writer.meta.get("passages") == self._cutting
+        current = self._stored == self._cutting
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
             if progress:
@@ -254,7 +270,7 @@ class Builder:
             if self._whole:
                 item, cut = passages.whole(item)
             else:
-                cut = passages.cut(item, encoder.passage_tokens, encoder.count_tokens)
+                cut = passages.cut(item, self._cutting.limit(encoder.passage_tokens), encoder.count_tokens)
             hashed = [
                 (
                     passage,

@@ -22,6 +22,7 @@ from semsearch import encoder as encoders
 from semsearch import filters
 from semsearch._version import __version__
 from semsearch.arguments import MAX_K, check_k, check_mode, check_query
+from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
@@ -115,6 +116,7 @@ class Index:
         compact: bool | None = None,
         target_recall: float | None = None,
         precision: Precision | None = None,
+        passage_tokens: int | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
     ) -> Index:
@@ -122,10 +124,20 @@ class Index:
         started = time.perf_counter()
         if target_recall is not None and not 0 < target_recall <= 1:
             raise InputError(f"target_recall is {target_recall!r}: give a share above 0, such as 0.98, or 1 for exact search")
+        if passage_tokens is not None:
+            check_passage_tokens(passage_tokens)
         # Not at the top: see the module.
         from semsearch.builder import Builder
 
-        builder = Builder(Path(path), _as_list(sources), fresh, compact=compact, target_recall=target_recall, precision=precision)
+        builder = Builder(
+            Path(path),
+            _as_list(sources),
+            fresh,
+            compact=compact,
+            target_recall=target_recall,
+            precision=precision,
+            passage_tokens=passage_tokens,
+        )
         try:
             counts, used = builder.run(model, encoder, progress)
         finally:
@@ -334,6 +346,7 @@ class Index:
             "model": self._reader.fingerprint.model,
             "dimension": self._reader.fingerprint.dimension,
             "max_tokens": self._reader.fingerprint.max_tokens,
+            "passage_tokens": Cutting.parse(meta.get("passages", "")).tokens,
             "generation": int(meta["generation"]),
             "bytes": counts["bytes"],
             "engine": meta.get("engine", ""),
@@ -499,6 +512,7 @@ def build(
     compact: bool | None = None,
     target_recall: float | None = None,
     precision: Precision | None = None,
+    passage_tokens: int | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
 ) -> Index:
@@ -522,6 +536,10 @@ def build(
     :param precision: ``int8`` for passages encoded in 8 bits, by a network that is calibrated on 100 of them and kept in the
         index (23 MB for the default model): faster, with not quite the same vectors, and not for models that only
         sentence-transformers can run. None for what the index has, or ``float`` where it is new.
+    :param passage_tokens: tokens of one passage at most, its title and headings included, from 16 to what the model takes: a
+        longer paragraph is split at sentence ends. Paragraphs are never joined to fill a passage, so that greater numbers than
+        the articles' paragraphs have change nothing. None for what the index has, or what the model takes where it is new;
+        another number cuts the articles anew, and what is cut as before is not encoded again.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
@@ -538,6 +556,7 @@ def build(
         compact=compact,
         target_recall=target_recall,
         precision=precision,
+        passage_tokens=passage_tokens,
         progress=progress,
         encoder=encoder,
     )

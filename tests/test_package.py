@@ -17,12 +17,13 @@ from semsearch.cli import main
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"limits", "records", "protocols", "scripts", "signs"},
+    {"cutting", "limits", "records", "protocols", "scripts", "signs"},
     {"arguments", "articles", "passages", "encoder", "filters", "fusion", "lexical", "metrics", "vectors", "render"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits"},
     {"checking", "index"},
     {"evaluation", "web"},
+    {"probing"},
     {"cli"},
 ]
 DOORS = {

@@ -23,6 +23,7 @@ from semsearch.cli.check import check
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.cli.serve import mcp, serve
+from semsearch.cutting import LEAST_TOKENS
 from semsearch.errors import SemsearchError
 from semsearch.limits import MEMORY, THREADS
 from semsearch.records import Precision
@@ -108,6 +109,12 @@ class _NoteHandler(logging.Handler):
     type=click.Choice(get_args(Precision)),
     help="How passages are encoded: int8 is faster, calibrated on some of them, and needs the extra int8 (default: float).",
 )
+@click.option(
+    "--passage-tokens",
+    type=click.IntRange(LEAST_TOKENS),
+    metavar="N",
+    help="Tokens of one passage at most (default: what the model takes); longer paragraphs are split at sentence ends.",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Compute with so many at most (default: all processors).")
 @click.option(
     "--memory",
@@ -124,6 +131,7 @@ def index(
     compact: bool | None,
     target_recall: float | None,
     precision: Precision | None,
+    passage_tokens: int | None,
     threads: int | None,
     memory: int | None,
     as_json: bool,
@@ -137,7 +145,14 @@ def index(
     if memory:
         os.environ[MEMORY] = str(memory)
     with build(
-        sources, path, model=model, fresh=fresh, compact=compact, target_recall=target_recall, precision=precision
+        sources,
+        path,
+        model=model,
+        fresh=fresh,
+        compact=compact,
+        target_recall=target_recall,
+        precision=precision,
+        passage_tokens=passage_tokens,
     ) as built:
         report = built.report
         assert report is not None
@@ -167,6 +182,8 @@ def status(path: str, as_json: bool) -> None:
 
 def _shown(value: Any) -> str:
     """A fact as a line of ``status`` has it."""
+    if value is None:
+        return "what the model takes"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
