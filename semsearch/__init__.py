@@ -48,7 +48,8 @@ layer modules                                  what for
 6     ``evaluation``                           a test collection through any search: figures, comparison, report
 6     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
                                                uvicorn, mcp
-7     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
+7     ``probing``                              questions made from the articles themselves, to measure without judgments
+8     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
 ===== ======================================== =======================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
+    from semsearch.probing import Bench, bench
     from semsearch.records import (
         ArticleInfo,
         BuildReport,
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArticleInfo",
+    "Bench",
     "BuildReport",
     "CheckReport",
     "Citation",
@@ -130,6 +133,7 @@ __all__ = [
     "StoredPassage",
     "__version__",
     "ask",
+    "bench",
     "build",
     "check",
     "evaluate",
@@ -160,6 +164,7 @@ _HOMES = {
         ),
         "semsearch.records",
     ),
+    **dict.fromkeys(("Bench", "bench"), "semsearch.probing"),
     "check": "semsearch.checking",
     "Results": "semsearch.results",
 }

@@ -34,7 +34,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["CANARIES", "NO_CODES", "Builder", "encode", "measured", "set_canaries"]
+__all__ = ["CANARIES", "NO_CODES", "NO_SENTENCES", "NO_TOKENS", "Builder", "encode", "measured", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
@@ -56,8 +56,8 @@ _WORDS = 3
 whose answers are not there; three words need as many rows as these (``benchmarks/README.md``)."""
 _GROWN = 0.1
 """Part of its rows by which an index has grown or shrunk when the recall is measured again."""
-_NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
-_NO_SENTENCES = np.empty((0, 2), np.int32)
+NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
+NO_SENTENCES = np.empty((0, 2), np.int32)
 
 
 def _is_missing(path: Path) -> bool:
@@ -320,7 +320,7 @@ def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compa
         texts = _texts(writer, [segment.hashes[place] for place in missing])
         for batch in encoder.encode_passages(texts):
             chosen = [missing[position] for position in batch.positions]
-            codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
+            codes = Codes([NO_TOKENS] * len(chosen), [NO_SENTENCES] * len(chosen))
             if not compact:
                 codes = Codes(batch.tokens, batch.sentences)
             for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
@@ -342,8 +342,8 @@ class _Segment:
     def __init__(self, hashes: list[bytes], dimension: int) -> None:
         self.hashes = hashes
         self.vectors = np.empty((len(hashes), dimension), np.float32)
-        self._tokens = [_NO_TOKENS] * len(hashes)
-        self._sentences = [_NO_SENTENCES] * len(hashes)
+        self._tokens = [NO_TOKENS] * len(hashes)
+        self._sentences = [NO_SENTENCES] * len(hashes)
 
     @property
     def codes(self) -> Codes:

@@ -18,7 +18,17 @@ from semsearch.errors import InputError
 from semsearch.metrics import Judgments
 from semsearch.render import safe_json
 
-__all__ = ["Comparison", "Difference", "Evaluation", "Measurement", "QueryDifference", "Scored", "Shown", "check_writable"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Evaluation",
+    "Measurement",
+    "QueryDifference",
+    "Scored",
+    "Shown",
+    "check_writable",
+    "write_text",
+]
 
 
 class Scored(NamedTuple):
@@ -125,7 +135,7 @@ class Measurement:
         """
         from semsearch.evaluation.trec import run_lines
 
-        _write(path, "".join(run_lines(self.rankings, tag)))
+        write_text(path, "".join(run_lines(self.rankings, tag)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,7 @@ class Evaluation(Sequence[Measurement]):
         """
         from semsearch.evaluation.report import page
 
-        _write(path, page(self))
+        write_text(path, page(self))
 
     def failures(self, expressions: Sequence[str]) -> list[str]:
         """Which of the expressions (``"nDCG@10 < 0.7"``) hold, each with the value and the run that it holds for.
@@ -224,7 +234,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path} cannot be written (Permission denied): give another folder")
 
 
-def _write(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file as UTF-8, with the line ends that the text has.
+
+    :raises InputError: if it cannot be written.
+    """
     try:
         Path(path).write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
