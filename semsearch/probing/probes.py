@@ -49,6 +49,7 @@ _MASKED_PASSAGES = 60
 """Passages of an article whose title is a probe, at most: each is encoded anew without it."""
 _LETTERS = 0.75
 """Part of a sentence's characters that are letters or spaces; less are tables, references, formulas."""
+_ROUNDING = 1e-4
 _SHINGLE = 4
 _COPIED = 0.5
 _WORD = re.compile(r"\w+")
@@ -95,6 +96,7 @@ class Probe:
         }
 
 
+Draft = tuple[Probe, int]
 Rarity = Callable[[Sequence[str]], NDArray[np.float32]]
 Elsewhere = Callable[[str, frozenset[str], Place | None], bool]
 """Whether nearly the same words stand elsewhere than in these sources, or than at this place."""
@@ -146,8 +148,7 @@ class _Maker:
         self._seed = seed
         self._rarity = rarity
         self._elsewhere = elsewhere
-        most = min(max(_RARE_PASSAGES, _RARE_SHARE * n_passages), n_passages)
-        self._rare = math.log(1 + (n_passages - most + 0.5) / (most + 0.5))
+        self._n_passages = n_passages
         self._titles: dict[str, list[ArticleText]] = {}
         for article in self._articles:
             self._titles.setdefault(plain(article.title), []).append(article)
@@ -165,8 +166,8 @@ class _Maker:
         while waiting and len(found) < count:
             going_on = []
             for candidates in waiting:
-                for draft in candidates:
-                    if len(found) < count and draft.text not in seen and self._fit(draft):
+                for draft, own in candidates:
+                    if len(found) < count and draft.text not in seen and self._fit(draft, own):
                         seen.add(draft.text)
                         found.append(_numbered(draft, len(found) + 1))
                         going_on.append(candidates)
@@ -183,26 +184,33 @@ class _Maker:
         named = "\0".join(map(str, (self._seed, *parts)))
         return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
-    def _fit(self, probe: Probe) -> bool:
-        """Whether a probe stands for little else: it has rare words, and is not nearly said elsewhere."""
+    def _fit(self, probe: Probe, own: int) -> bool:
+        """Whether a probe stands for little else: it has rare words, and is not nearly said elsewhere.
+
+        :param own: passages that have its words for being below it, and do not count.
+        """
         words = list(dict.fromkeys(_WORD.findall(probe.text)))
-        if sum(self._rarity(words) >= self._rare) < _RARE[probe.kind]:
+        if sum(self._rarity(words) >= self._least_rarity(own)) < _RARE[probe.kind]:
             return False
         return not self._elsewhere(probe.text, frozenset(place.source for place in probe.places), probe.masked)
 
-    def _title(self, article: ArticleText) -> Iterator[Probe]:
+    def _least_rarity(self, own: int) -> float:
+        """The ``idf`` of a word that just so many passages have that it still is rare."""
+        n = self._n_passages
+        most = min(max(_RARE_PASSAGES, _RARE_SHARE * n) + own, n)
+        return math.log(1 + (n - most + 0.5) / (most + 0.5)) - _ROUNDING
+
+    def _title(self, article: ArticleText) -> Iterator[Draft]:
         text = _cleaned(article.title)
         group = self._titles[plain(article.title)]
-        if (
-            _NAME_WORDS[0] <= n_words(text) <= _NAME_WORDS[1]
-            and len(group) <= _SAME_TITLE
-            and group[0] is article
-            and sum(len(member.passages) for member in group) <= _MASKED_PASSAGES
-        ):
+        below = sum(len(member.passages) for member in group)
+        telling = _NAME_WORDS[0] <= n_words(text) <= _NAME_WORDS[1] and len(group) <= _SAME_TITLE
+        # The first of several articles of one title speaks for all of them.
+        if telling and group[0] is article and below <= _MASKED_PASSAGES:
             places = tuple(Place(member.source, 0, EVERYWHERE) for member in group)
-            yield Probe("", "title", text, places, None, _beginning(article.passages[0].text))
+            yield Probe("", "title", text, places, None, _beginning(article.passages[0].text)), below
 
-    def _heading(self, article: ArticleText) -> Iterator[Probe]:
+    def _heading(self, article: ArticleText) -> Iterator[Draft]:
         ranges = list(heading_ranges(article.passages))
         texts = [plain(text) for text, _, _ in ranges]
         for text, first, behind in sorted(ranges, key=lambda item: self._digest(article.source, *item)):
@@ -211,9 +219,9 @@ class _Maker:
             if alone and _NAME_WORDS[0] <= n_words(text) <= _NAME_WORDS[1] and behind - first <= _MASKED_PASSAGES:
                 below = article.passages[first:behind]
                 place = Place(article.source, min(p.start for p in below), max(p.end for p in below))
-                yield Probe("", "heading", _cleaned(text), (place,), None, _beginning(below[0].text))
+                yield Probe("", "heading", _cleaned(text), (place,), None, _beginning(below[0].text)), len(below)
 
-    def _sentence(self, article: ArticleText) -> Iterator[Probe]:
+    def _sentence(self, article: ArticleText) -> Iterator[Draft]:
         """One sentence of each passage, at most, in an order of chance."""
         order = sorted(range(len(article.passages)), key=lambda at: self._digest(article.source, at))
         for passage in (article.passages[at] for at in order):
@@ -221,8 +229,8 @@ class _Maker:
             chosen = sorted(numbers, key=lambda at: self._digest(article.source, passage.start, at))
             for number in chosen:
                 draft = _sentence_probe(article.source, passage, number)
-                if draft is not None and self._fit(draft):
-                    yield draft
+                if draft is not None and self._fit(draft, 0):
+                    yield draft, 0
                     break
 
 
