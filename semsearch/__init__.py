@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
-    from semsearch.probing import Bench, bench
+    from semsearch.probing import Bench, Diff, bench, diff
     from semsearch.records import (
         ArticleInfo,
         BuildReport,
@@ -109,6 +109,7 @@ __all__ = [
     "Comparison",
     "Context",
     "Damage",
+    "Diff",
     "EngineError",
     "Evaluation",
     "Excerpt",
@@ -136,6 +137,7 @@ __all__ = [
     "bench",
     "build",
     "check",
+    "diff",
     "evaluate",
     "evaluate_search",
     "open",
@@ -164,7 +166,7 @@ _HOMES = {
         ),
         "semsearch.records",
     ),
-    **dict.fromkeys(("Bench", "bench"), "semsearch.probing"),
+    **dict.fromkeys(("Bench", "Diff", "bench", "diff"), "semsearch.probing"),
     "check": "semsearch.checking",
     "Results": "semsearch.results",
 }

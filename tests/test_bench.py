@@ -14,7 +14,7 @@ import semsearch
 from semsearch import encoder as encoders
 from semsearch.errors import InputError
 from semsearch.probing import benching, scratch
-from semsearch.probing.benching import _rank, _shares, verdict
+from semsearch.probing.benching import _shares, rank_of, verdict
 from semsearch.probing.probes import EVERYWHERE, Place, Probe
 from semsearch.probing.values import ALL, BenchRow, Figures, Gap, Way
 from semsearch.records import Highlight, Hit
@@ -178,18 +178,30 @@ def test_articles_that_give_no_probes(tmp_path, home):
         semsearch.bench(home, encoder=FakeEncoder())
 
 
-def hit(source: str, start: int) -> Hit:
-    return Hit(1, 0.5, "t", "", source, start, start + 10, 1, 1, "", Highlight(0, 0, ""), {}, {})
+def hit(rank: int, source: str, start: int) -> Hit:
+    return Hit(rank, 0.5, "t", "", source, start, start + 10, 1, 1, "", Highlight(0, 0, ""), {}, {})
 
 
 def test_ranks():
     title = Probe("t", "title", "", (Place("a", 0, EVERYWHERE), Place("b", 0, EVERYWHERE)), None, "")
-    # Among articles: two passages of one count once.
-    assert _rank(title, [hit("x", 0), hit("x", 20), hit("b", 5)]) == 2
-    assert _rank(title, [hit(f"x{number}", 0) for number in range(10)] + [hit("a", 0)]) is None
+    assert rank_of(title, [hit(1, "x", 0), hit(2, "b", 5)]) == 2
+    assert rank_of(title, [hit(1, "x", 0)]) is None
     sentence = Probe("s", "sentence", "", (Place("a", 40, 60),), None, "")
-    assert _rank(sentence, [hit("a", 0), hit("a", 31)]) == 2
-    assert _rank(sentence, [hit("a", 30), hit("a", 60), hit("b", 45)]) is None
+    assert rank_of(sentence, [hit(1, "a", 0), hit(2, "a", 31)]) == 2
+    assert rank_of(sentence, [hit(1, "a", 30), hit(2, "a", 60), hit(3, "b", 45)]) is None
+
+
+def test_a_titles_rank_is_among_articles(tmp_path, home):
+    """The other article has the words in each of its passages."""
+    (tmp_path / "a").mkdir()
+    other = "\n\n".join(f"In Oulu a ferryman again, and his sledge number {number}, on a day of no wind." for number in range(9))
+    (tmp_path / "a" / "one.md").write_text(f"# Chronicle\n\n{other}\n")
+    (tmp_path / "a" / "two.md").write_text("# The ferryman of Oulu\n\nIn Oulu he rowed for forty years and never said a word.\n")
+    build(tmp_path / "a", home)
+    found = semsearch.bench(home, kinds=["title"], modes=["lexical"], encoder=FakeEncoder())
+    assert {probe.text: rank for probe, rank in zip(found.probes, found.rows[0].ranks.values(), strict=True)} == {
+        "The ferryman of Oulu": 2
+    }
 
 
 def test_shares():

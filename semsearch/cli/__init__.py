@@ -21,6 +21,7 @@ from semsearch._version import __version__
 from semsearch.cli.ask import ask
 from semsearch.cli.bench import bench
 from semsearch.cli.check import check
+from semsearch.cli.diff import diff
 from semsearch.cli.eval import evaluate
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.cli.serve import mcp, serve
@@ -84,6 +85,7 @@ def main() -> None:
 main.add_command(ask)
 main.add_command(bench)
 main.add_command(check)
+main.add_command(diff)
 main.add_command(evaluate)
 main.add_command(mcp)
 main.add_command(serve)

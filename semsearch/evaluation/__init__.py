@@ -8,6 +8,7 @@ Deliberately not here: ranking (`index`), the figures and the significance tests
 
 from __future__ import annotations
 
+from semsearch.evaluation.datasets import questions
 from semsearch.evaluation.harness import evaluate, evaluate_search
 from semsearch.evaluation.thresholds import parse as parse_threshold
 from semsearch.evaluation.values import Comparison, Difference, Evaluation, Measurement, QueryDifference, Scored, Shown
@@ -23,4 +24,5 @@ __all__ = [
     "evaluate",
     "evaluate_search",
     "parse_threshold",
+    "questions",
 ]

@@ -46,8 +46,6 @@ SAMPLE_PASSAGES = 3_000
 """Passages that are encoded anew for each model and passage size, at most."""
 _METRICS = ("RR@10", "R@1", "R@10")
 _DEEP = 10
-_HITS = {"title": 100, "heading": _DEEP, "sentence": _DEEP}
-"""Passages that are asked for: an article's rank is among articles, as in ``semsearch eval``."""
 _AT_ONCE = 64
 _ANSWER = "answer"
 
@@ -243,8 +241,11 @@ class _Asked:
                     chunk = probes[first : first + _AT_ONCE]
                     if self._progress:
                         self._progress("searching", len(found), len(self._probes))
-                    answers = index.search_many([probe.text for probe in chunk], _HITS[kind], mode=mode, fold=False)
-                    found.update((probe.id, _rank(probe, hits)) for probe, hits in zip(chunk, answers, strict=True))
+                    # A title's rank is among articles, as in `semsearch eval`.
+                    each = 1 if kind == "title" else None
+                    texts = [probe.text for probe in chunk]
+                    answers = index.search_many(texts, _DEEP, mode=mode, fold=False, per_article=each)
+                    found.update((probe.id, rank_of(probe, hits)) for probe, hits in zip(chunk, answers, strict=True))
         if self._progress:
             self._progress("searching", len(found), len(self._probes))
         return found
@@ -270,20 +271,9 @@ class _Asked:
         return self._made[key]
 
 
-def _rank(probe: Probe, hits: Sequence[Hit]) -> int | None:
-    """Rank of the first answer; for a title among articles, each where its best passage stands."""
-    rank = 0
-    seen: set[str] = set()
-    for hit in hits:
-        if probe.kind == "title" and hit.source in seen:
-            continue
-        seen.add(hit.source)
-        rank += 1
-        if rank > _DEEP:
-            return None
-        if probe.answered_by(hit.source, hit.start, hit.end):
-            return rank
-    return None
+def rank_of(probe: Probe, hits: Sequence[Hit]) -> int | None:
+    """Rank of the first answer, None if none of them is one."""
+    return next((hit.rank for hit in hits if probe.answered_by(hit.source, hit.start, hit.end)), None)
 
 
 def _rows(

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections import Counter
 
 from semsearch.evaluation.table import aligned, signed, significance
-from semsearch.probing.values import ALL, Bench, BenchRow
+from semsearch.probing.values import ALL, Answer, Bench, BenchRow, Diff, QuestionDiff
 from semsearch.render import safe_line
 
-__all__ = ["of_bench"]
+__all__ = ["of_bench", "of_diff"]
+
+_SHOWN_QUESTIONS = 10
+_WIDTH = 100
 
 
 def of_bench(found: Bench) -> str:
@@ -45,3 +48,58 @@ def _row(row: BenchRow, columns: list[str]) -> list[str]:
         f"{every.r10:.3f}",
         *behind,
     ]
+
+
+def of_diff(found: Diff) -> str:
+    """What differs between the indexes, and the questions whose answers differ most."""
+    n, values = len(found.questions), found.summary
+    lines = [f"{safe_line(found.a)} and {safe_line(found.b)}: {n:,} questions, {found.mode}, first {found.k}", ""]
+    said = {
+        "changed": "hits or their order differ",
+        "best": "the best hit is another",
+        "lost": f"the best hit before is no longer among the first {found.k}",
+        "gained": f"the best hit now was not among the first {found.k}",
+        "unanswered": "answered before, not now",
+        "answered": "answered now, not before",
+    }
+    rows = [["", "questions", "share", ""]]
+    rows += [[name, f"{round(values[name] * n):,}", f"{values[name]:.3f}", meaning] for name, meaning in said.items()]
+    means = (("overlap", f"hits among the first {found.k} of both, mean"), ("rbo", "rank-biased overlap, mean"))
+    rows += [[name, "", f"{values[name]:.3f}", meaning] for name, meaning in means]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines += [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows]
+    content = found.content
+    lines += ["", f"texts: {content.common:,} in both, {content.only_a:,} only before, {content.only_b:,} only now"]
+    lines += [f"{fact.kind}: {fact.name} {safe_line(fact.a) or 'none'} -> {safe_line(fact.b) or 'none'}" for fact in found.facts]
+    if found.causes:
+        lines.append("can be due to: " + ", ".join(f"{cause} ({count:,})" for cause, count in found.causes.items()))
+    changed = sorted((each for each in found.questions if each.causes), key=lambda each: each.rbo)
+    if changed:
+        lines += ["", "changed most:" if len(changed) > _SHOWN_QUESTIONS else "changed:"]
+    for each in changed[:_SHOWN_QUESTIONS]:
+        lines += _changed(each)
+    return "\n".join(lines)
+
+
+def _changed(each: QuestionDiff) -> list[str]:
+    flip = ""
+    if each.answerable_a != each.answerable_b:
+        flip = "; answered now" if each.answerable_b else "; no longer answered"
+    lines = [f"  {each.rbo:.3f}  {_cut(safe_line(each.text))}", f"         due to {', '.join(each.causes)}{flip}"]
+    before, after = each.best("a"), each.best("b")
+    if before != after:
+        lines += [f"         before  {_best(before, each_b=True)}", f"         now     {_best(after, each_b=False)}"]
+    return lines
+
+
+def _best(answer: Answer | None, *, each_b: bool) -> str:
+    """The best hit of one index, and what the other has of it."""
+    if answer is None:
+        return "nothing found"
+    rank = answer.rank_b if each_b else answer.rank_a
+    other = f"rank {rank}" if rank is not None else answer.state
+    return _cut(f"{safe_line(answer.source)}:{answer.line} ({other})  {safe_line(answer.text)}")
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

@@ -344,6 +344,12 @@ class Reader:
             except (ValueError, TypeError) as error:
                 raise damaged(self.folder, "an article cannot be read") from error
 
+    def hashes(self) -> set[bytes]:
+        """The `embedding_hash` of every text: two indexes that have the same say the same, whatever their models."""
+        self.check_process()
+        with self._reading():
+            return {embedding for (embedding,) in self._database.execute("SELECT hash FROM embeddings")}
+
     def rows_of(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
         """The rows of those of some texts, by their `embedding_hash`, that have vectors."""
         self.check_process()
