@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from semsearch.checking import check
     from semsearch.evaluation import Comparison, Evaluation, Measurement, evaluate, evaluate_search
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
-    from semsearch.probing import Bench, Diff, bench, diff
+    from semsearch.probing import Bench, Diff, ModelComparison, bench, compare_model, diff
     from semsearch.records import (
         ArticleInfo,
         BuildReport,
@@ -125,6 +125,7 @@ __all__ = [
     "InputError",
     "Measurement",
     "MissingExtra",
+    "ModelComparison",
     "ModelMismatch",
     "ModelUnavailable",
     "Place",
@@ -137,6 +138,7 @@ __all__ = [
     "bench",
     "build",
     "check",
+    "compare_model",
     "diff",
     "evaluate",
     "evaluate_search",
@@ -166,7 +168,7 @@ _HOMES = {
         ),
         "semsearch.records",
     ),
-    **dict.fromkeys(("Bench", "Diff", "bench", "diff"), "semsearch.probing"),
+    **dict.fromkeys(("Bench", "Diff", "ModelComparison", "bench", "compare_model", "diff"), "semsearch.probing"),
     "check": "semsearch.checking",
     "Results": "semsearch.results",
 }

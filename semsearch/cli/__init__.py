@@ -23,6 +23,7 @@ from semsearch.cli.bench import bench
 from semsearch.cli.check import check
 from semsearch.cli.diff import diff
 from semsearch.cli.eval import evaluate
+from semsearch.cli.model import model
 from semsearch.cli.output import build, index_option, json_option, model_option, note, print_json, say
 from semsearch.cli.serve import mcp, serve
 from semsearch.cutting import LEAST_TOKENS
@@ -88,6 +89,7 @@ main.add_command(check)
 main.add_command(diff)
 main.add_command(evaluate)
 main.add_command(mcp)
+main.add_command(model)
 main.add_command(serve)
 
 

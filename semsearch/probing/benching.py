@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -34,7 +34,19 @@ from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Hit, Mode
 from semsearch.store import ArticleText, Reader, network_of
 
-__all__ = ["DEFAULT_PROBES", "bench"]
+__all__ = [
+    "DEFAULT_PROBES",
+    "Asking",
+    "Plan",
+    "Variant",
+    "bench",
+    "draw",
+    "measured",
+    "named_apart",
+    "planned",
+    "rank_of",
+    "verdict",
+]
 
 PathLike = str | os.PathLike[str]
 
@@ -84,26 +96,33 @@ def bench(
     _check(probes, kinds, passage_tokens)
     with closing(Reader(Path(index))) as reader, tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
         own = encoder or encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
-        plan = _plan(reader, own, models, passage_tokens, seed)
-        made = _probes(reader, plan.variants[0].articles, probes, kinds, seed)
-        ranks: dict[Way, dict[str, int | None]] = {}
-        found: dict[Way, int] = {}
-        asked = _Asked(made, reader, Path(folder), progress)
-        for variant in plan.variants:
-            for mode in chosen if variant is plan.variants[0] else [mode for mode in chosen if mode != "lexical"]:
-                way = Way(mode, variant.encoder.fingerprint.model, variant.tokens)
-                ranks[way], found[way] = asked.ranks(variant, mode), variant.n_passages
-        counts = reader.counts()
-    rows = _rows(made, ranks, found)
+        others = [encoders.load(name) for name in dict.fromkeys(models)]
+        plan = planned(reader, own, others, passage_tokens, seed)
+        asking = Asking(draw(reader, plan.variants[0].articles, probes, kinds, seed), Path(folder), progress)
+        return measured(os.fspath(index), reader, plan, asking, chosen, seed, started)
+
+
+def measured(index: str, reader: Reader, plan: Plan, asking: Asking, modes: Sequence[Mode], seed: int, started: float) -> Bench:
+    """Each way of a plan asked all probes; by words alone only the index as it is, for no model changes that.
+
+    :param started: by `time.perf_counter`.
+    """
+    ranks: dict[Way, dict[str, int | None]] = {}
+    found: dict[Way, int] = {}
     first = plan.variants[0]
+    for variant in plan.variants:
+        for mode in modes if variant is first else [mode for mode in modes if mode != "lexical"]:
+            ranks[variant.way(mode)], found[variant.way(mode)] = asking.ranks(variant, mode), variant.n_passages
+    counts = reader.counts()
+    rows = _rows(asking.probes, ranks, found)
     return Bench(
-        index=os.fspath(index),
+        index=index,
         articles=len(first.articles),
         passages=first.n_passages,
         all_articles=counts["articles"],
         all_passages=counts["passages"],
         seed=seed,
-        probes=tuple(made),
+        probes=tuple(asking.probes),
         rows=rows,
         verdict=verdict(rows),
         notes=tuple(plan.notes),
@@ -113,14 +132,17 @@ def bench(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variant:
-    """Articles cut for an encoder; ``tokens`` as `Way` has it. ``own`` says whether the vectors of the index are its."""
+    """Articles cut for an encoder; ``tokens`` as `Way` has it. ``known`` are indexes that have vectors of its."""
 
     encoder: Encoder
     tokens: int | None
     articles: list[ArticleText]
-    own: bool
+    known: tuple[Path, ...]
     compact: bool
-    indexes: list[Reader] = field(default_factory=list)
+
+    def way(self, mode: Mode) -> Way:
+        """To search it."""
+        return Way(mode, self.encoder.fingerprint.model, self.tokens)
 
     @property
     def n_passages(self) -> int:
@@ -128,7 +150,7 @@ class Variant:
         return sum(len(article.passages) for article in self.articles)
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What is compared, the index as it is first; and what is to be said of that."""
 
     variants: list[Variant]
@@ -155,7 +177,11 @@ def _check(probes: int, kinds: Sequence[str], passage_tokens: Sequence[int]) -> 
         check_passage_tokens(tokens)
 
 
-def _plan(reader: Reader, own: Encoder, models: Sequence[str], sizes: Sequence[int], seed: int) -> _Plan:
+def planned(reader: Reader, own: Encoder, models: Sequence[Encoder], sizes: Sequence[int], seed: int) -> Plan:
+    """What is compared: all of an index, or a sample of it where other models or sizes need it encoded anew.
+
+    :raises InputError: if articles have to be read again and cannot.
+    """
     compact = reader.meta.get("codes") == NO_CODES
     cutting = Cutting.parse(reader.meta.get("passages", ""))
     several = bool(models or sizes)
@@ -167,32 +193,39 @@ def _plan(reader: Reader, own: Encoder, models: Sequence[str], sizes: Sequence[i
     notes: list[str] = []
     if not several:
         taken = material.as_indexed(reader, wanted).articles
-        variants = [Variant(own, cutting.tokens, taken, True, compact)]
+        variants = [Variant(own, cutting.tokens, taken, (reader.home,), compact)]
     else:
         read, left_out = material.read_again(reader, wanted)
         if left_out:
             notes.append(f"{left_out:,} articles are left out: their files are not what was indexed")
-        variants = [Variant(own, cutting.tokens, material.cut(read, own, cutting.tokens), True, compact)]
-        variants += _others(read, variants[0], [encoders.load(name) for name in dict.fromkeys(models)], sizes)
+        variants = [Variant(own, cutting.tokens, material.cut(read, own, cutting.tokens), (reader.home,), compact)]
+        variants += _others(read, variants[0], models, sizes)
     n_articles, n_chosen = reader.n_articles(), len(variants[0].articles)
     if n_chosen < n_articles:
         notes.insert(0, f"a sample: {n_chosen:,} of {n_articles:,} articles; among all of them answers are harder to find")
-    return _Plan(variants, notes)
+    return Plan(variants, notes)
 
 
 def _others(read: Sequence[Article], first: Variant, models: Sequence[Encoder], sizes: Sequence[int]) -> Iterator[Variant]:
     """Each model with each size, but for that which the index is."""
     own = first.encoder
-    for encoder, tokens in product([own, *models], [first.tokens, *dict.fromkeys(sizes)]):
+    for encoder, asked in product([own, *models], [None, *dict.fromkeys(sizes)]):
+        tokens = asked
         if tokens is not None:
             check_passage_tokens(tokens, encoder.passage_tokens)
+        elif first.tokens is not None and first.tokens < encoder.passage_tokens:
+            tokens = first.tokens
         same = encoder.fingerprint.same_vectors(own.fingerprint)
         if same and (encoder is not own or (tokens or own.passage_tokens) == (first.tokens or own.passage_tokens)):
             continue
-        yield Variant(encoder, tokens, material.cut(read, encoder, tokens), same, first.compact)
+        yield Variant(encoder, tokens, material.cut(read, encoder, tokens), first.known if same else (), first.compact)
 
 
-def _probes(reader: Reader, articles: Sequence[ArticleText], count: int, kinds: Sequence[str], seed: int) -> list[Probe]:
+def draw(reader: Reader, articles: Sequence[ArticleText], count: int, kinds: Sequence[str], seed: int) -> list[Probe]:
+    """Probes of some articles of an index: so many at most, as many of each kind.
+
+    :raises InputError: if there are none.
+    """
     lexical = reader.lexical()
     elsewhere = partial(material.elsewhere, reader)
     named = [kind for kind in KINDS if kind in kinds]
@@ -221,49 +254,57 @@ def _shares(count: int, there: Mapping[Kind, int]) -> dict[Kind, int]:
     return {kind: shares[kind] for kind in there}
 
 
-class _Asked:
-    """The probes, asked of each variant."""
+class Asking:
+    """The probes, asked of each variant.
 
-    def __init__(self, probes: Sequence[Probe], reader: Reader, folder: Path, progress: Progress | None) -> None:
-        self._probes = probes
-        self._reader = reader
+    :param folder: where indexes are made without what gives the probes away.
+    """
+
+    def __init__(self, probes: Sequence[Probe], folder: Path, progress: Progress | None) -> None:
+        self.probes = probes
         self._folder = folder
         self._progress = progress
-        self._made: dict[tuple[int, str], Path] = {}
+        self._made: dict[tuple[int, Kind | None], Path] = {}
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Those that there are."""
+        return list(dict.fromkeys(probe.kind for probe in self.probes))
 
     def ranks(self, variant: Variant, mode: Mode) -> dict[str, int | None]:
         """Rank of each probe's first answer among the first ten."""
         found: dict[str, int | None] = {}
-        for kind in dict.fromkeys(probe.kind for probe in self._probes):
-            probes = [probe for probe in self._probes if probe.kind == kind]
-            with Index.open(self._index(variant, kind, probes), encoder=variant.encoder) as index:
+        for kind in self.kinds:
+            probes = [probe for probe in self.probes if probe.kind == kind]
+            with Index.open(self.index(variant, kind), encoder=variant.encoder) as index:
                 for first in range(0, len(probes), _AT_ONCE):
                     chunk = probes[first : first + _AT_ONCE]
                     if self._progress:
-                        self._progress("searching", len(found), len(self._probes))
+                        self._progress("searching", len(found), len(self.probes))
                     # A title's rank is among articles, as in `semsearch eval`.
                     each = 1 if kind == "title" else None
                     texts = [probe.text for probe in chunk]
                     answers = index.search_many(texts, _DEEP, mode=mode, fold=False, per_article=each)
                     found.update((probe.id, rank_of(probe, hits)) for probe, hits in zip(chunk, answers, strict=True))
         if self._progress:
-            self._progress("searching", len(found), len(self._probes))
+            self._progress("searching", len(found), len(self.probes))
         return found
 
-    def _index(self, variant: Variant, kind: Kind, probes: Sequence[Probe]) -> Path:
-        """An index of a variant's articles without what gives the probes away, made when it is first asked for."""
+    def index(self, variant: Variant, kind: Kind | None) -> Path:
+        """An index of a variant's articles without what gives the probes of a kind away, made when it is first asked for.
+
+        :param kind: None for the articles as they are.
+        """
         key = (id(variant), kind)
         if key not in self._made:
             place = self._folder / str(len(self._made))
-            known = [self._reader] if variant.own else []
             earlier = [path for (number, _), path in self._made.items() if number == id(variant)]
             with ExitStack() as opened:
-                known += [opened.enter_context(closing(Reader(path))) for path in earlier]
                 scratch.write(
                     place,
-                    masked(variant.articles, probes),
+                    masked(variant.articles, [probe for probe in self.probes if probe.kind == kind]),
                     variant.encoder,
-                    known,
+                    [opened.enter_context(closing(Reader(path))) for path in (*variant.known, *earlier)],
                     compact=variant.compact,
                     progress=self._progress,
                 )
@@ -330,7 +371,7 @@ def verdict(rows: Sequence[BenchRow]) -> str:
     n = best.figures[ALL].n
     if not others:
         return f"{n:,} probes: nothing to compare with."
-    named = _names(rows)
+    named = named_apart(rows)
     level = [row for row in others if not row.told_apart]
     behind = [row for row in others if row.told_apart]
     worse = _listed([named[row.way] for row in behind]) if behind else ""
@@ -344,7 +385,7 @@ def verdict(rows: Sequence[BenchRow]) -> str:
     return f"{together} do best here and cannot be told apart ({figure}); {worse} {verb} worse."
 
 
-def _names(rows: Sequence[BenchRow]) -> dict[Way, str]:
+def named_apart(rows: Sequence[BenchRow]) -> dict[Way, str]:
     """Each way by what tells it from the others."""
     ways = [row.way for row in rows]
     told = [len({way[part] for way in ways}) > 1 for part in range(3)]

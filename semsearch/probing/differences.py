@@ -26,7 +26,7 @@ from semsearch.records import Hit, Mode
 from semsearch.results import Results
 from semsearch.store import Reader, SizedArticle
 
-__all__ = ["diff"]
+__all__ = ["asked_of", "compared", "diff"]
 
 PathLike = str | os.PathLike[str]
 
@@ -59,30 +59,32 @@ def diff(
     started = time.perf_counter()
     check_k(k)
     check_mode(mode)
-    asked = _questions(queries)
-    with closing(Reader(Path(a))) as before, closing(Reader(Path(b))) as after:
-        facts = _facts(before, after)
-        content = _content(before, after)
-        with Index.open(a) as one, Index.open(b) as other:
-            pairs = list(_answers(one, other, asked, k, mode, progress))
-        known = _Known(before, after)
-        found = [
-            _question(query, text, pair, known, _possible(facts, content))
-            for (query, text), pair in zip(asked.items(), pairs, strict=True)
-        ]
-    return Diff(
-        a=os.fspath(a),
-        b=os.fspath(b),
-        k=k,
-        mode=mode,
-        facts=facts,
-        content=content,
-        questions=tuple(found),
-        seconds=time.perf_counter() - started,
-    )
+    asked = asked_of(queries)
+    with closing(Reader(Path(a))) as before, closing(Reader(Path(b))) as after, Index.open(a) as one, Index.open(b) as other:
+        facts, content, found = compared((before, one), (after, other), asked, k=k, mode=mode, progress=progress)
+    return Diff(os.fspath(a), os.fspath(b), k, mode, facts, content, found, time.perf_counter() - started)
 
 
-def _questions(given: PathLike | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+Opened = tuple[Reader, Index]
+
+
+def compared(
+    a: Opened, b: Opened, asked: Mapping[str, str], *, k: int, mode: Mode, progress: Progress | None
+) -> tuple[tuple[Fact, ...], ContentChange, tuple[QuestionDiff, ...]]:
+    """What differs between two open indexes: what they were made with, their texts, their answers.
+
+    :param asked: questions by their ids.
+    """
+    facts, content = _facts(a[0], b[0]), _content(a[0], b[0])
+    possible = _possible(facts, content)
+    known = _Known(a[0], b[0])
+    pairs = _answers(a[1], b[1], asked, k, mode, progress)
+    found = [_question(query, text, pair, known, possible) for (query, text), pair in zip(asked.items(), pairs, strict=True)]
+    return facts, content, tuple(found)
+
+
+def asked_of(given: PathLike | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Questions by their ids, as `diff` takes them."""
     if isinstance(given, str | os.PathLike):
         return read_questions(Path(given).expanduser())
     found = dict(given) if isinstance(given, Mapping) else {str(number): text for number, text in enumerate(given, 1)}

@@ -6,12 +6,13 @@ Pure. Deliberately not here: what is measured.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from semsearch.evaluation.table import aligned, signed, significance
-from semsearch.probing.values import ALL, Answer, Bench, BenchRow, Diff, QuestionDiff
+from semsearch.probing.values import ALL, Answer, Bench, BenchRow, Cost, Diff, ModelComparison, QuestionDiff
 from semsearch.render import safe_line
 
-__all__ = ["of_bench", "of_diff"]
+__all__ = ["of_bench", "of_diff", "of_models"]
 
 _SHOWN_QUESTIONS = 10
 _WIDTH = 100
@@ -103,3 +104,34 @@ def _best(answer: Answer | None, *, each_b: bool) -> str:
 
 def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
+
+
+def of_models(found: ModelComparison) -> str:
+    """Both models side by side."""
+    bench, summary = found.bench, found.diff.summary
+    rows = [["", *(safe_line(cost.model) for cost in (found.current, found.candidate))]]
+    for label, shown in _COSTS:
+        rows.append([label, shown(found.current), shown(found.candidate)])
+    lines = [*of_bench(bench).splitlines()[:-2], "", *aligned(rows, left=1), ""]
+    lines.append(
+        f"of {len(found.diff.questions):,} questions {summary['best']:.1%} have another best passage, {summary['lost']:.1%} have"
+        f" lost theirs from the first {found.diff.k}; overlap {summary['overlap']:.3f}, rank-biased overlap {summary['rbo']:.3f}"
+    )
+    return "\n".join([*lines, "", safe_line(found.verdict), f"to switch: {safe_line(found.command)}"])
+
+
+_COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
+    ("dimension", lambda cost: f"{cost.dimension:,}"),
+    ("tokens of a passage, at most", lambda cost: f"{cost.max_tokens:,}"),
+    ("encoding 1,000 passages, seconds", lambda cost: f"{cost.seconds_per_1000:.1f}"),
+    ("encoding the whole index, about", lambda cost: _duration(cost.whole_seconds)),
+    ("passages of the whole index, about", lambda cost: f"{cost.passages:,}"),
+    ("the whole index on disk, about, MB", lambda cost: f"{cost.whole_bytes / 1e6:.1f}"),
+    ("a warm question, milliseconds", lambda cost: f"{cost.query_ms:.1f}"),
+)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

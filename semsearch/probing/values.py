@@ -24,10 +24,12 @@ __all__ = [
     "BenchRow",
     "Cause",
     "ContentChange",
+    "Cost",
     "Diff",
     "Fact",
     "Figures",
     "Gap",
+    "ModelComparison",
     "QuestionDiff",
     "State",
     "Way",
@@ -349,3 +351,59 @@ def difference_name(name: str) -> str:
     if name not in DIFFERENCES:
         raise InputError(f"no difference {name!r}: use {', '.join(DIFFERENCES)}")
     return name
+
+
+class Cost(NamedTuple):
+    """What a model costs on an index of so many ``passages``, reckoned up from a sample.
+
+    ``seconds_per_1000`` and ``whole_seconds`` are those of encoding, ``whole_bytes`` the index directory's, ``query_ms`` the
+    median of single warm questions on the sample, in milliseconds.
+    """
+
+    model: str
+    dimension: int
+    max_tokens: int
+    passages: int
+    seconds_per_1000: float
+    whole_seconds: float
+    whole_bytes: int
+    query_ms: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelComparison:
+    """A candidate model beside the one that an index has.
+
+    ``bench`` has the probes' figures of both, ``diff`` which answers of the sample differ, ``verdict`` what follows, and
+    ``command`` what switches.
+    """
+
+    bench: Bench
+    diff: Diff
+    current: Cost
+    candidate: Cost
+    verdict: str
+    command: str
+    seconds: float
+
+    def __repr__(self) -> str:
+        """Figures, differences and cost as plain text, and the verdict."""
+        from semsearch.probing.table import of_models
+
+        return of_models(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary, as ``model --json`` prints it."""
+        return {
+            "current": self.current._asdict(),
+            "candidate": self.candidate._asdict(),
+            "bench": self.bench.to_dict(),
+            "diff": self.diff.to_dict(),
+            "verdict": self.verdict,
+            "command": self.command,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def to_json(self) -> str:
+        """The JSON document that ``model --json`` prints, on one line."""
+        return safe_json(json.dumps(self.to_dict(), ensure_ascii=False))
