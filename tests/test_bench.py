@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
             f"# The {craft} of {place}\n\n"
             f"In {place} a {craft} sold barrels{number} to the abbot every single winter. "
             f"The abbot{number} paid in salt and wax.\n\n"
-            f"## Guild rules{number} there\n\n"
+            f"## Guild rules{number} of {place}\n\n"
             f"Every {craft} swore an oath{number} upon the bridge of {place} at Easter. "
             f"Nobody was asked about the {other}{number} at all.\n"
         )

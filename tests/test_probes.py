@@ -98,20 +98,24 @@ def test_articles_of_one_title_answer_it_together():
 def test_headings_and_what_stands_below_them():
     passages = [
         passage("Zero.", at=0),
-        passage("One.", "The canal", at=10),
-        passage("Two.", "The canal", "Its sluice gates", at=20),
-        passage("Three.", "The canal", at=30),
-        passage("Four.", "Notes", at=40),
+        passage("One.", "The canal weir", at=10),
+        passage("Two.", "The canal weir", "Its sluice, its geese", at=20),
+        passage("Three.", "The canal weir", at=30),
+        passage("Four.", "Notes on geese", at=40),
     ]
-    assert sorted(heading_ranges(passages)) == [("Its sluice gates", 2, 3), ("Notes", 4, 5), ("The canal", 1, 4)]
+    assert sorted(heading_ranges(passages)) == [
+        ("Its sluice, its geese", 2, 3),
+        ("Notes on geese", 4, 5),
+        ("The canal weir", 1, 4),
+    ]
     found = made([article("a", "T", *passages)], heading=5)
     assert {(probe.text, probe.places) for probe in found} == {
-        ("The canal", (Place("a", 10, 36),)),
-        ("Its sluice gates", (Place("a", 20, 24),)),
+        ("The canal weir", (Place("a", 10, 36),)),
+        ("Its sluice, its geese", (Place("a", 20, 24),)),
     }
     # One that two articles have is no question for either.
-    again = article("b", "T", passage("Five.", "The Canal"))
-    assert [probe.text for probe in made([article("a", "T", *passages), again], heading=5)] == ["Its sluice gates"]
+    again = article("b", "T", passage("Five.", "The Canal: weir"))
+    assert [probe.text for probe in made([article("a", "T", *passages), again], heading=5)] == ["Its sluice, its geese"]
 
 
 def test_the_same_articles_give_the_same_probes():

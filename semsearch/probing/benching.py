@@ -103,7 +103,7 @@ def bench(
 
 
 def measured(index: str, reader: Reader, plan: Plan, asking: Asking, modes: Sequence[Mode], seed: int, started: float) -> Bench:
-    """Each way of a plan asked all probes; by words alone only the index as it is, for no model changes that.
+    """Each way of a plan asked all probes; by words alone only the index's own model, for none changes that.
 
     :param started: by `time.perf_counter`.
     """
@@ -111,7 +111,7 @@ def measured(index: str, reader: Reader, plan: Plan, asking: Asking, modes: Sequ
     found: dict[Way, int] = {}
     first = plan.variants[0]
     for variant in plan.variants:
-        for mode in modes if variant is first else [mode for mode in modes if mode != "lexical"]:
+        for mode in [mode for mode in modes if mode != "lexical" or variant.encoder is first.encoder]:
             ranks[variant.way(mode)], found[variant.way(mode)] = asking.ranks(variant, mode), variant.n_passages
     counts = reader.counts()
     rows = _rows(asking.probes, ranks, found)

@@ -38,7 +38,7 @@ _LEFT_WORDS = 8
 """Words, at least, of the passage that a sentence is taken out of."""
 _NAME_WORDS = (2, 30)
 """Words of a title or heading that says something by itself."""
-_RARE = {"title": 1, "heading": 1, "sentence": 3}
+_RARE = {"title": 1, "heading": 2, "sentence": 3}
 """Rare words, at least, that a probe has."""
 _RARE_SHARE = 0.01
 _RARE_PASSAGES = 3
