@@ -182,6 +182,66 @@ def test_what_makes_no_sense_is_refused(pair):
         semsearch.diff(pair[0], "nowhere", ["x"])
 
 
+def test_answers_from_before_an_upgrade(pair, tmp_path):
+    saved = tmp_path / "before.json"
+    semsearch.diff(*pair, ["oil", "battle"], k=3, save=saved)
+    again = semsearch.diff(saved, pair[1])
+    assert (again.k, again.mode, [each.text for each in again.questions]) == (3, "hybrid", ["oil", "battle"])
+    assert again.summary["changed"] == 0
+    assert (again.facts, again.causes, again.content) == ((), {}, (0, 0, 4))
+    # As if an earlier version had ranked the first two the other way.
+    document = json.loads(saved.read_text())
+    first, second, *_ = document["questions"][0]["hits"]
+    first["rank"], second["rank"] = 2, 1
+    document["questions"][0]["hits"][:2] = [second, first]
+    document["made"]["version"]["asked by"] = "0.0.9"
+    saved.write_text(json.dumps(document))
+    later = semsearch.diff(saved, pair[1])
+    oil, battle = later.questions
+    assert (oil.causes, battle.causes) == (("version",), ())
+    assert [(answer.rank_a, answer.rank_b) for answer in oil.answers[:2]] == [(1, 2), (2, 1)]
+    assert ("version", "asked by", "0.0.9", semsearch.__version__) in later.facts
+    assert later.failures(["best > 0.4"]) == ["best is 0.5000: best > 0.4"]
+
+
+def test_answers_from_before_the_articles_changed(pair, notes, tmp_path):
+    saved = tmp_path / "before.json"
+    semsearch.diff(*pair, ["gas gas", "battle"], k=1, save=saved)
+    write(notes, "one.md", "aid, vaccine", "gas gas gas", title="First")
+    write(notes, "three.md", "battle battle battle", title="Third")
+    build(notes, pair[1])
+    gas, battle = semsearch.diff(saved, pair[1]).questions
+    new, fresh = gas.best("b"), battle.best("b")
+    assert new is not None
+    assert fresh is not None
+    assert (new.source, new.state, gas.causes) == (str(notes / "one.md"), "changed", ("content",))
+    assert (fresh.source, fresh.state, battle.causes) == (str(notes / "three.md"), "no article", ("content",))
+    # What was there before, but not among the hits, is known by its hash.
+    semsearch.diff(*pair, ["sword"], k=1, mode="lexical", save=saved)
+    document = json.loads(saved.read_text())
+    document["questions"][0]["hits"] = []
+    saved.write_text(json.dumps(document))
+    (sword,) = semsearch.diff(saved, pair[1]).questions
+    assert [(answer.state, answer.rank_a, answer.rank_b) for answer in sword.answers] == [("ranked lower", None, 1)]
+
+
+def test_files_of_answers_that_are_none(pair, tmp_path):
+    saved = tmp_path / "before.json"
+    semsearch.diff(*pair, ["oil"], save=saved)
+    with pytest.raises(InputError, match="has its own questions"):
+        semsearch.diff(saved, pair[1], ["oil"])
+    with pytest.raises(InputError, match="has its own questions"):
+        semsearch.diff(saved, pair[1], k=3)
+    with pytest.raises(InputError, match="no questions"):
+        semsearch.diff(*pair)
+    with pytest.raises(InputError, match="cannot be written"):
+        semsearch.diff(*pair, ["oil"], save=tmp_path / "no" / "folder.json")
+    for text in ("", "[]", "{}", '{"format": "semsearch answers 2"}', '{"format": "semsearch answers 1", "made": 3}', "\udcff"):
+        saved.write_text(text, errors="surrogateescape")
+        with pytest.raises(InputError, match="is no file of answers"):
+            semsearch.diff(saved, pair[1])
+
+
 def test_rank_biased_overlap():
     assert rank_biased_overlap([], []) == 1
     assert rank_biased_overlap(["a"], []) == rank_biased_overlap([], ["a"]) == 0
@@ -214,3 +274,6 @@ def test_the_command(pair, notes, tmp_path, monkeypatch):
     for wrong in (("--fail-if", "nDCG@10 > 0"), ("--fail-if", "lost"), ("--mode", "both"), ("-k", "0")):
         assert run("diff", "a", "b", "--queries", "q.txt", *wrong).exit_code == 2
     assert run("diff", "a", "b").exit_code == 2
+    assert run("diff", "a", "b", "--queries", "q.txt", "--save", "before.json").exit_code == 0
+    assert run("diff", "before.json", "b", "--fail-if", "changed > 0").exit_code == 0
+    assert run("diff", "before.json", "b", "--queries", "q.txt").exit_code == 2

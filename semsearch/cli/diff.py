@@ -22,13 +22,16 @@ __all__ = ["diff"]
 @click.argument("b", metavar="B")
 @click.option(
     "--queries",
-    required=True,
     metavar="FILE",
-    help="Questions: one a line, or lines of id, tab, question, or BEIR's queries.jsonl.",
+    help="Questions: one a line, or lines of id, tab, question, or BEIR's queries.jsonl. Not where A is a file of answers.",
 )
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many hits are compared.")
+@click.option("-k", type=click.IntRange(1, 10_000), metavar="N", help="How many hits are compared (default: 10, or as in A).")
+@click.option("--mode", type=click.Choice(get_args(Mode)), help="How passages are ranked (default: hybrid, or as in A).")
 @click.option(
-    "--mode", type=click.Choice(get_args(Mode)), default=get_args(Mode)[0], show_default=True, help="How passages are ranked."
+    "--save",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the answers of B, to be given as A another time.",
 )
 @click.option(
     "--fail-if",
@@ -38,11 +41,20 @@ __all__ = ["diff"]
     help="Exit with 1 if it holds: 'changed > 0.05', 'lost > 0', 'rbo < 0.9'; repeatable. Names are those of the table.",
 )
 @json_option
-def diff(a: str, b: str, queries: str, k: int, mode: Mode, expressions: Sequence[str], as_json: bool) -> None:
+def diff(
+    a: str,
+    b: str,
+    queries: str | None,
+    k: int | None,
+    mode: Mode | None,
+    save: str | None,
+    expressions: Sequence[str],
+    as_json: bool,
+) -> None:
     """Say which answers changed between two indexes, A before and B after, and what can be the reason.
 
-    The reason is the content (passages that are not in the other, or were changed), the model, the settings, or the version. Both
-    indexes are only read.
+    The reason is the content (passages that are not in the other, or were changed), the model, the settings, or the version. A
+    may be a file that --save wrote before an upgrade of semsearch. Indexes are only read.
     """
     from semsearch.evaluation import parse_threshold
     from semsearch.probing import diff as compare
@@ -51,7 +63,7 @@ def diff(a: str, b: str, queries: str, k: int, mode: Mode, expressions: Sequence
     for expression in expressions:
         parse_threshold(expression, difference_name)
     with progress_bar() as progress:
-        found = compare(a, b, queries, k=k, mode=mode, progress=progress)
+        found = compare(a, b, queries, k=k, mode=mode, save=save, progress=progress)
     click.echo(found.to_json() if as_json else repr(found))
     failed = found.failures(expressions)
     for failure in failed:

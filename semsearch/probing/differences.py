@@ -11,26 +11,30 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from semsearch import metrics
 from semsearch.arguments import check_k, check_mode, check_query
+from semsearch.errors import InputError
 from semsearch.evaluation import questions as read_questions
+from semsearch.evaluation.values import check_writable, write_text
 from semsearch.index import Index
+from semsearch.probing.sides import IndexSide, Made, SavedSide, Side, is_saved, plain
 from semsearch.probing.values import Answer, Cause, ContentChange, Diff, Fact, QuestionDiff, State
-from semsearch.protocols import Fingerprint, Progress
+from semsearch.protocols import Progress
 from semsearch.records import Hit, Mode
 from semsearch.results import Results
-from semsearch.store import Reader, SizedArticle
+from semsearch.store import Reader
 
 __all__ = ["asked_of", "compared", "diff"]
 
 PathLike = str | os.PathLike[str]
 
-_AT_ONCE = 64
+_DEFAULT_K = 10
+_DEFAULT_MODE: Mode = "hybrid"
 _OVERLAP = 0.5
 """Part of the shorter of two passages, cut otherwise, that both have at least to be the same place."""
 _BEGINNING = 160
@@ -39,48 +43,80 @@ _BEGINNING = 160
 def diff(
     a: PathLike,
     b: PathLike,
-    queries: PathLike | Sequence[str] | Mapping[str, str],
+    queries: PathLike | Sequence[str] | Mapping[str, str] | None = None,
     *,
-    k: int = 10,
-    mode: Mode = "hybrid",
+    k: int | None = None,
+    mode: Mode | None = None,
+    save: PathLike | None = None,
     progress: Progress | None = None,
 ) -> Diff:
     """Compare the answers of two indexes, ``a`` before and ``b`` after. Both are only read.
 
+    :param a: an index directory, or a file that ``save`` wrote: the answers of an index, and of a semsearch, that were.
+    :param b: an index directory.
     :param queries: a file: lines of questions, lines of an id, a tab and a question, or BEIR's ``queries.jsonl``; or questions,
-        or questions by their ids.
-    :param k: how many hits of each question are compared.
-    :param mode: how passages are ranked.
+        or questions by their ids. None where ``a`` is a file, which has its own.
+    :param k: how many hits of each question are compared; None for 10, or as many as the file has.
+    :param mode: how passages are ranked; None for hybrid, or as the file has it.
+    :param save: a file to write the answers of ``b`` to, for a comparison to come.
     :param progress: told how far it is.
     :raises IndexMissing: if one of the indexes is not there.
-    :raises InputError: if there are no questions, or one is empty.
+    :raises InputError: if there are no questions, one is empty, or a file cannot be read or written.
     :raises ModelMismatch: if the model of one is no longer what it was built with; so does ``ModelUnavailable``.
     """
     started = time.perf_counter()
+    if save is not None:
+        check_writable(save)
+    if is_saved(Path(a)):
+        earlier = SavedSide(Path(a))
+        if queries is not None or k not in (None, earlier.k) or mode not in (None, earlier.mode):
+            raise InputError(f"{os.fspath(a)} has its own questions, k and mode: leave them out")
+        asked, k, mode = earlier.questions, earlier.k, earlier.mode
+    else:
+        if queries is None:
+            raise InputError("no questions: give a file of them with --queries")
+        asked, k, mode = asked_of(queries), k or _DEFAULT_K, mode or _DEFAULT_MODE
     check_k(k)
     check_mode(mode)
-    asked = asked_of(queries)
-    with closing(Reader(Path(a))) as before, closing(Reader(Path(b))) as after, Index.open(a) as one, Index.open(b) as other:
-        facts, content, found = compared((before, one), (after, other), asked, k=k, mode=mode, progress=progress)
+    with _opened(Path(b)) as after:
+        if is_saved(Path(a)):
+            facts, content, found, answers = _compared(earlier, after, asked, k, mode, progress)
+        else:
+            with _opened(Path(a)) as before:
+                facts, content, found, answers = _compared(before, after, asked, k, mode, progress)
+        if save is not None:
+            write_text(save, after.saved(asked, answers, k, mode))
     return Diff(os.fspath(a), os.fspath(b), k, mode, facts, content, found, time.perf_counter() - started)
 
 
-Opened = tuple[Reader, Index]
+@contextmanager
+def _opened(path: Path) -> Iterator[IndexSide]:
+    with closing(Reader(path)) as reader, Index.open(path) as index:
+        yield IndexSide(reader, index)
 
 
 def compared(
-    a: Opened, b: Opened, asked: Mapping[str, str], *, k: int, mode: Mode, progress: Progress | None
+    a: tuple[Reader, Index], b: tuple[Reader, Index], asked: Mapping[str, str], *, k: int, mode: Mode, progress: Progress | None
 ) -> tuple[tuple[Fact, ...], ContentChange, tuple[QuestionDiff, ...]]:
     """What differs between two open indexes: what they were made with, their texts, their answers.
 
     :param asked: questions by their ids.
     """
-    facts, content = _facts(a[0], b[0]), _content(a[0], b[0])
+    return _compared(IndexSide(*a), IndexSide(*b), asked, k, mode, progress)[:3]
+
+
+def _compared(
+    before: Side, after: Side, asked: Mapping[str, str], k: int, mode: Mode, progress: Progress | None
+) -> tuple[tuple[Fact, ...], ContentChange, tuple[QuestionDiff, ...], Sequence[Results]]:
+    """The same of any two sides, and the answers of the second."""
+    facts = _facts(before.made, after.made)
+    content = ContentChange(len(before.texts - after.texts), len(after.texts - before.texts), len(before.texts & after.texts))
     possible = _possible(facts, content)
-    known = _Known(a[0], b[0])
-    pairs = _answers(a[1], b[1], asked, k, mode, progress)
+    known = _Known(before, after)
+    answers = after.answers(asked, k, mode, progress)
+    pairs = zip(before.answers(asked, k, mode, progress), answers, strict=True)
     found = [_question(query, text, pair, known, possible) for (query, text), pair in zip(asked.items(), pairs, strict=True)]
-    return facts, content, tuple(found)
+    return facts, content, tuple(found), answers
 
 
 def asked_of(given: PathLike | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
@@ -93,124 +129,56 @@ def asked_of(given: PathLike | Sequence[str] | Mapping[str, str]) -> dict[str, s
     return found
 
 
-def _answers(
-    one: Index, other: Index, asked: Mapping[str, str], k: int, mode: Mode, progress: Progress | None
-) -> Iterable[tuple[Results, Results]]:
-    texts = list(asked.values())
-    for first in range(0, len(texts), _AT_ONCE):
-        if progress:
-            progress("searching", first, len(texts))
-        chunk = texts[first : first + _AT_ONCE]
-        yield from zip(one.search_many(chunk, k, mode=mode), other.search_many(chunk, k, mode=mode), strict=True)
-    if progress:
-        progress("searching", len(texts), len(texts))
+def _facts(before: Made, after: Made) -> tuple[Fact, ...]:
+    """What the two were made with, as far as it differs."""
+    model = _different("model", before.model, after.model)
+    # The same model under another name gives the same vectors.
+    named = [] if [fact.name for fact in model] == ["model"] else model
+    settings = _different("settings", before.settings, after.settings)
+    return (*named, *settings, *_different("version", before.version, after.version))
 
 
-def _facts(before: Reader, after: Reader) -> tuple[Fact, ...]:
-    """What the two indexes were made with, as far as it differs."""
-    model = [_model(reader.fingerprint) for reader in (before, after)]
-    settings = [_settings(reader) for reader in (before, after)]
-    found = [Fact("model", name, model[0][name], model[1][name]) for name in model[0] if model[0][name] != model[1][name]]
-    if [fact.name for fact in found] == ["model"]:
-        # The same model under another name gives the same vectors.
-        found = []
-    found += [
-        Fact("settings", name, settings[0][name], settings[1][name])
-        for name in settings[0]
-        if settings[0][name] != settings[1][name]
-    ]
-    versions = [reader.meta.get("version", "") for reader in (before, after)]
-    if versions[0] != versions[1]:
-        found.append(Fact("version", "semsearch", versions[0], versions[1]))
-    return tuple(found)
-
-
-def _model(fingerprint: Fingerprint) -> dict[str, str]:
-    """All that decides the vectors, but for 8 bits, which are a setting."""
-    values = {name: str(value) for name, value in asdict(fingerprint).items() if name != "quantized"}
-    return {**values, **{name: values[name][:12] for name in ("weights", "tokenizer", "config")}}
-
-
-def _settings(reader: Reader) -> dict[str, str]:
-    meta = reader.meta
-    recall = "exact" if not meta.get("recall") else meta["recall"]
-    return {
-        "codes of words": meta.get("codes", "yes"),
-        "precision": meta.get("precision", "float"),
-        "network in 8 bits": reader.fingerprint.quantized[:12],
-        "engine": meta.get("engine", ""),
-        "target recall": meta.get("target_recall", ""),
-        "measured recall": recall,
-        "passages": meta.get("passages", ""),
-    }
-
-
-def _content(before: Reader, after: Reader) -> ContentChange:
-    mine, theirs = before.hashes(), after.hashes()
-    return ContentChange(len(mine - theirs), len(theirs - mine), len(mine & theirs))
+def _different(kind: Literal["model", "settings", "version"], one: Mapping[str, str], other: Mapping[str, str]) -> list[Fact]:
+    names = dict.fromkeys((*one, *other))
+    return [Fact(kind, name, one.get(name, ""), other.get(name, "")) for name in names if one.get(name) != other.get(name)]
 
 
 def _possible(facts: Sequence[Fact], content: ContentChange) -> list[Cause]:
     """What can be the reason where the passages of an answer are the same in both."""
-    found: list[Cause] = [kind for kind in ("model", "settings") if any(fact.kind == kind for fact in facts)]
+    kinds = {fact.kind for fact in facts}
+    found: list[Cause] = [kind for kind in ("model", "settings") if kind in kinds]
     if content.only_a or content.only_b:
         found.append("other content")
-    return found or (["version"] if facts else ["unknown"])
+    # Another version wrote, or asks: where nothing else is different, that is what is left.
+    if "version" in kinds and (not found or any(fact.name == "asked by" for fact in facts)):
+        found.append("version")
+    return found or ["unknown"]
 
 
 class _Known:
-    """What each of the two indexes has, looked up when it is asked for."""
+    """What each of the two sides has of the other's hits."""
 
-    def __init__(self, before: Reader, after: Reader) -> None:
-        self._readers = (before, after)
-        self._numbers = tuple({article.source: article for article in reader.sized_articles()} for reader in self._readers)
-        self.by_source = bool(self._numbers[0].keys() & self._numbers[1].keys())
-        self._by_path: list[dict[str, SizedArticle]] = []
-        if not self.by_source:
-            self._by_path = [
-                _by_path(reader, numbers.values()) for reader, numbers in zip(self._readers, self._numbers, strict=True)
-            ]
-        self._texts: dict[tuple[int, str], tuple[set[str], str] | None] = {}
+    def __init__(self, before: Side, after: Side) -> None:
+        self._sides = (before, after)
+        self._by_source = bool(before.articles.keys() & after.articles.keys())
+        self._sources: tuple[Mapping[str, str], ...] = ()
+        if not self._by_source:
+            self._sources = tuple({name: source for source, name in side.articles.items()} for side in self._sides)
 
     def article(self, hit: Hit) -> str:
         """What a hit's article is known by in both: its source, or, where they have no source in common, its file."""
-        return hit.source if self.by_source else _file_name(hit.path, hit.source)
+        return hit.source if self._by_source else _file_name(hit.path, hit.source)
 
     def state(self, hit: Hit, index: int) -> State:
-        """What became of a hit's passage in the index that has not got it among its hits: 0 for the first, 1 for the second."""
-        article = self.article(hit)
-        key = (index, article)
-        if key not in self._texts:
-            self._texts[key] = self._read(index, article)
-        found = self._texts[key]
-        if found is None:
-            return "no article"
-        texts, joined = found
-        if hit.text in texts:
-            return "ranked lower"
-        return "cut otherwise" if _plain(hit.text) in joined else "changed"
-
-    def _read(self, index: int, article: str) -> tuple[set[str], str] | None:
-        numbers = self._numbers[index] if self.by_source else self._by_path[index]
-        if article not in numbers:
-            return None
-        (found,) = self._readers[index].article_texts([numbers[article].id])
-        texts = [passage.text for passage in found.passages]
-        return set(texts), _plain(" ".join(texts))
-
-
-def _by_path(reader: Reader, articles: Iterable[SizedArticle]) -> dict[str, SizedArticle]:
-    paths = {file.id: (file.path, file.source) for file in reader.files()}
-    return {paths[each.file][0] + each.source.removeprefix(paths[each.file][1]): each for each in articles}
+        """What became of a hit's passage on the side that has not got it among its hits: 0 for the first, 1 for the second."""
+        other, own = self._sides[index], self._sides[1 - index]
+        source = self._sources[index].get(self.article(hit)) if self._sources else hit.source
+        return "no article" if source not in other.articles or source is None else other.state(hit, source, own)
 
 
 def _file_name(path: str, source: str) -> str:
     _, mark, line = source.rpartition("#")
     return f"{path}#{line}" if mark and line.isdigit() else path
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _question(query: str, text: str, pair: tuple[Results, Results], known: _Known, possible: Sequence[Cause]) -> QuestionDiff:
@@ -268,7 +236,7 @@ def _same_text(hit: Hit, other: Hit) -> bool:
 
 def _same_place(hit: Hit, other: Hit) -> bool:
     """Whether one has the other's text, or most of it, as it is where articles are cut otherwise."""
-    mine, theirs = _plain(hit.text), _plain(other.text)
+    mine, theirs = plain(hit.text), plain(other.text)
     if mine in theirs or theirs in mine:
         return True
     shared = min(hit.end, other.end) - max(hit.start, other.start)
@@ -285,6 +253,6 @@ def _answer(hit: Hit, other: Hit | None, known: _Known) -> Answer:
 
 
 def _shown(hit: Hit, rank_a: int | None, rank_b: int | None, state: State) -> Answer:
-    line = _plain(hit.text)
+    line = plain(hit.text)
     beginning = line if len(line) <= _BEGINNING else line[: _BEGINNING - 1] + "…"
     return Answer(hit.source, hit.line, beginning, rank_a, rank_b, state)

@@ -176,8 +176,8 @@ Cause = Literal["content", "model", "settings", "other content", "version", "unk
 
 ``content``: a passage of it is not in the other index, or says something else there, or under another title; ``model``: other
 vectors; ``settings``: codes, precision, recall, passage size; ``other content``: its own passages are in both, but other articles
-are not, which count for how rare a word is; ``version``: nothing differs but the semsearch that wrote the indexes; ``unknown``:
-nothing at all.
+are not, which count for how rare a word is; ``version``: another semsearch asked, or, where nothing else differs, wrote the
+index; ``unknown``: nothing at all differs.
 """
 State = Literal["found", "retitled", "ranked lower", "cut otherwise", "changed", "no article"]
 """What became of a passage that one index has among its hits.
