@@ -22,7 +22,7 @@ from semsearch.errors import InputError
 from semsearch.evaluation import questions as read_questions
 from semsearch.evaluation.values import check_writable, write_text
 from semsearch.index import Index
-from semsearch.probing.sides import IndexSide, Made, SavedSide, Side, is_saved, plain
+from semsearch.probing.sides import CUT, IndexSide, Made, SavedSide, Side, is_saved, plain
 from semsearch.probing.values import Answer, Cause, ContentChange, Diff, Fact, QuestionDiff, State
 from semsearch.protocols import Progress
 from semsearch.records import Hit, Mode
@@ -147,7 +147,9 @@ def _possible(facts: Sequence[Fact], content: ContentChange) -> list[Cause]:
     """What can be the reason where the passages of an answer are the same in both."""
     kinds = {fact.kind for fact in facts}
     found: list[Cause] = [kind for kind in ("model", "settings") if kind in kinds]
-    if content.only_a or content.only_b:
+    cut = any(fact.name in CUT for fact in facts)
+    # Where the same articles are cut otherwise, it cannot be told whether they are the same.
+    if (content.only_a or content.only_b) and not cut:
         found.append("other content")
     # Another version wrote, or asks: where nothing else is different, that is what is left.
     if "version" in kinds and (not found or any(fact.name == "asked by" for fact in facts)):

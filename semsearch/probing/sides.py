@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from semsearch._version import __version__
+from semsearch.cutting import Cutting
 from semsearch.errors import InputError
 from semsearch.index import Index
 from semsearch.probing import scratch
@@ -25,8 +26,10 @@ from semsearch.render import safe_json
 from semsearch.results import Results
 from semsearch.store import Reader
 
-__all__ = ["IndexSide", "Made", "SavedSide", "Side", "is_saved", "plain"]
+__all__ = ["CUT", "IndexSide", "Made", "SavedSide", "Side", "is_saved", "plain"]
 
+CUT = ("tokens of a passage", "rules of cutting")
+"""Names of the settings by which the same articles have other passages."""
 _FORMAT = "semsearch answers 1"
 _AT_ONCE = 64
 _PREFIX = 8
@@ -104,18 +107,18 @@ class IndexSide:
         texts, joined = self._article(source)
         if hit.text in texts:
             return "ranked lower"
-        return "cut otherwise" if plain(hit.text) in joined else "changed"
+        return "cut otherwise" if _bare(hit.text) in joined else "changed"
 
     def text_hash(self, hit: Hit) -> str | None:
         """The prefix of the hash of a hit of its own."""
         return self._article(hit.source)[0].get(hit.text)
 
     def _article(self, source: str) -> tuple[dict[str, str], str]:
-        """The texts of an article's passages with their hashes, and all of it on one line."""
+        """The texts of an article's passages with their hashes, and all of it without white space."""
         if source not in self._known:
             (article,) = self._reader.article_texts([self._numbers[source]])
             hashes = {each.text: scratch.hash_of(article.title, each)[:_PREFIX].hex() for each in article.passages}
-            self._known[source] = hashes, plain(" ".join(each.text for each in article.passages))
+            self._known[source] = hashes, _bare("".join(each.text for each in article.passages))
         return self._known[source]
 
     def saved(self, asked: Mapping[str, str], answers: Sequence[Results], k: int, mode: Mode) -> str:
@@ -190,6 +193,10 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
 def _results(saved: Mapping[str, Any], mode: Mode) -> Results:
     hits = [
         Hit(
@@ -207,6 +214,7 @@ def _results(saved: Mapping[str, Any], mode: Mode) -> Results:
 
 def _settings(reader: Reader) -> dict[str, str]:
     meta = reader.meta
+    cutting = Cutting.parse(meta.get("passages", ""))
     return {
         "codes of words": meta.get("codes", "yes"),
         "precision": meta.get("precision", "float"),
@@ -214,5 +222,6 @@ def _settings(reader: Reader) -> dict[str, str]:
         "engine": meta.get("engine", ""),
         "target recall": meta.get("target_recall", ""),
         "measured recall": meta.get("recall") or "exact",
-        "passages": meta.get("passages", ""),
+        CUT[0]: "whole articles" if cutting.whole else str(cutting.tokens or "what the model takes"),
+        CUT[1]: cutting.version,
     }
