@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,11 @@ import semsearch
 from semsearch import encoder as encoders
 from semsearch.errors import InputError
 from semsearch.probing import benching, scratch
-from semsearch.probing.benching import _shares, rank_of, verdict
+from semsearch.probing.benching import Units, _shares, rank_of, verdict
 from semsearch.probing.probes import EVERYWHERE, Place, Probe
 from semsearch.probing.values import ALL, BenchRow, Figures, Gap, Way
-from semsearch.records import Highlight, Hit
-from semsearch.store import Reader
+from semsearch.records import Highlight, Hit, Passage
+from semsearch.store import ArticleText, Reader
 
 PLACES = ("Almere", "Bergen", "Cadiz", "Dinard", "Erfurt", "Faro", "Ghent", "Husum")
 CRAFTS = ("cooper", "glazier", "tanner", "saddler", "weaver", "thatcher", "potter", "fletcher")
@@ -182,13 +183,30 @@ def hit(rank: int, source: str, start: int) -> Hit:
     return Hit(rank, 0.5, "t", "", source, start, start + 10, 1, 1, "", Highlight(0, 0, ""), {}, {})
 
 
+def unit_starts(**starts: list[int]) -> Units:
+    """Articles by the offsets at which their longest passages begin."""
+    cut = {source: tuple(Passage("t", (), 1, 1, at, at + 1, (), ()) for at in offsets) for source, offsets in starts.items()}
+    return Units([ArticleText(source, "", {}, passages) for source, passages in cut.items()])
+
+
 def test_ranks():
+    units = unit_starts(a=[0, 30, 100], b=[0], x=[0, 20])
     title = Probe("t", "title", "", (Place("a", 0, EVERYWHERE), Place("b", 0, EVERYWHERE)), None, "")
-    assert rank_of(title, [hit(1, "x", 0), hit(2, "b", 5)]) == 2
-    assert rank_of(title, [hit(1, "x", 0)]) is None
-    sentence = Probe("s", "sentence", "", (Place("a", 40, 60),), None, "")
-    assert rank_of(sentence, [hit(1, "a", 0), hit(2, "a", 31)]) == 2
-    assert rank_of(sentence, [hit(1, "a", 30), hit(2, "a", 60), hit(3, "b", 45)]) is None
+    assert rank_of(title, [hit(1, "x", 0), hit(2, "b", 5)], units) == 2
+    assert rank_of(title, [hit(1, "x", 0)], units) is None
+    # The sentence stood at 60; the passage from 30 to 100 answers, whichever part of it is found.
+    sentence = Probe("s", "sentence", "", (Place("a", 40, 60),), Place("a", 60, 70), "")
+    assert rank_of(sentence, [hit(1, "a", 0), hit(2, "a", 31)], units) == 2
+    assert rank_of(sentence, [hit(1, "a", 0), hit(2, "a", 80)], units) == 2
+    assert rank_of(sentence, [hit(1, "a", 0), hit(2, "a", 100), hit(3, "b", 45)], units) is None
+    # Parts of one passage are one place.
+    assert rank_of(sentence, [hit(1, "x", 20), hit(2, "x", 25), hit(3, "x", 28), hit(4, "a", 90)], units) == 2
+    heading = Probe("h", "heading", "", (Place("a", 0, 60),), None, "")
+    assert rank_of(heading, [hit(1, "a", 100), hit(2, "a", 50)], units) == 2
+    many = unit_starts(x=list(range(0, 400, 20)), a=[0])
+    found = [hit(number, "x", 20 * number) for number in range(1, 11)]
+    assert rank_of(title, [*found[:9], hit(10, "a", 0)], many) == 10
+    assert rank_of(title, [*found, hit(11, "a", 0)], many) is None
 
 
 def test_a_titles_rank_is_among_articles(tmp_path, home):
@@ -235,6 +253,19 @@ def row(mode: str, rr: float, p: float | None) -> BenchRow:
 )
 def test_the_verdict(rows, said):
     assert verdict(rows) == said
+
+
+def test_the_verdict_names_what_tells_ways_apart():
+    def sized(model, tokens, rr, p):
+        return replace(row("hybrid", rr, p), way=Way("hybrid", model, tokens))
+
+    rows = [sized("m", None, 0.8, None), sized("m", 64, 0.7, 0.01), sized("n", 64, 0.6, 0.01)]
+    assert verdict(rows) == (
+        "m (as many tokens as the model takes) does best here (RR@10 0.800 on 50 probes), and not by chance: "
+        "ahead of m (64 tokens) and n (64 tokens)."
+    )
+    rows = [sized("m", None, 0.8, None), *(sized("m", tokens, 0.7, 0.01) for tokens in range(20, 70, 10))]
+    assert verdict(rows).endswith("ahead of the other 5.")
 
 
 def test_the_command(index, no_model, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "DEFAULT_PROBES",
     "Asking",
     "Plan",
+    "Units",
     "Variant",
     "bench",
     "draw",
@@ -58,6 +60,10 @@ SAMPLE_PASSAGES = 3_000
 """Passages that are encoded anew for each model and passage size, at most."""
 _METRICS = ("RR@10", "R@1", "R@10")
 _DEEP = 10
+_HITS = 40
+"""Hits that are asked for where several may be of one place: of so many ten places are made."""
+_NAMED = 4
+"""Ways that the verdict names, of those that do worse."""
 _AT_ONCE = 64
 _ANSWER = "answer"
 
@@ -98,7 +104,8 @@ def bench(
         own = encoder or encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
         others = [encoders.load(name) for name in dict.fromkeys(models)]
         plan = planned(reader, own, others, passage_tokens, seed)
-        asking = Asking(draw(reader, plan.variants[0].articles, probes, kinds, seed), Path(folder), progress)
+        drawn = draw(reader, plan.variants[0].articles, probes, kinds, seed)
+        asking = Asking(drawn, plan.units, Path(folder), progress)
         return measured(os.fspath(index), reader, plan, asking, chosen, seed, started)
 
 
@@ -151,10 +158,30 @@ class Variant:
 
 
 class Plan(NamedTuple):
-    """What is compared, the index as it is first; and what is to be said of that."""
+    """What is compared, the index as it is first; what counts as one place; and what is to be said of that."""
 
     variants: list[Variant]
+    units: Units
     notes: list[str]
+
+
+class Units:
+    """What counts as one place among the hits, however articles are cut: a passage of the longest that are compared.
+
+    Shorter ones are parts of it. Were each counted, the more of them there are the more would stand before an answer, and less
+    would be one.
+
+    :param articles: cut into the longest passages.
+    :param parted: whether others are cut into shorter ones.
+    """
+
+    def __init__(self, articles: Sequence[ArticleText], *, parted: bool = False) -> None:
+        self.parted = parted
+        self._starts = {article.source: sorted(passage.start for passage in article.passages) for article in articles}
+
+    def of(self, source: str, start: int) -> tuple[str, int]:
+        """The place of what begins at an offset of a source."""
+        return source, bisect_right(self._starts.get(source, ()), start)
 
 
 def _modes(modes: Sequence[str] | None, *, several: bool) -> list[Mode]:
@@ -194,16 +221,19 @@ def planned(reader: Reader, own: Encoder, models: Sequence[Encoder], sizes: Sequ
     if not several:
         taken = material.as_indexed(reader, wanted).articles
         variants = [Variant(own, cutting.tokens, taken, (reader.home,), compact)]
+        units = Units(taken)
     else:
         read, left_out = material.read_again(reader, wanted)
         if left_out:
             notes.append(f"{left_out:,} articles are left out: their files are not what was indexed")
         variants = [Variant(own, cutting.tokens, material.cut(read, own, cutting.tokens), (reader.home,), compact)]
         variants += _others(read, variants[0], models, sizes)
+        longest = max([own, *models], key=lambda encoder: encoder.passage_tokens)
+        units = Units(material.cut(read, longest, None), parted=True)
     n_articles, n_chosen = reader.n_articles(), len(variants[0].articles)
     if n_chosen < n_articles:
         notes.insert(0, f"a sample: {n_chosen:,} of {n_articles:,} articles; among all of them answers are harder to find")
-    return Plan(variants, notes)
+    return Plan(variants, units, notes)
 
 
 def _others(read: Sequence[Article], first: Variant, models: Sequence[Encoder], sizes: Sequence[int]) -> Iterator[Variant]:
@@ -260,8 +290,9 @@ class Asking:
     :param folder: where indexes are made without what gives the probes away.
     """
 
-    def __init__(self, probes: Sequence[Probe], folder: Path, progress: Progress | None) -> None:
+    def __init__(self, probes: Sequence[Probe], units: Units, folder: Path, progress: Progress | None) -> None:
         self.probes = probes
+        self._units = units
         self._folder = folder
         self._progress = progress
         self._made: dict[tuple[int, Kind | None], Path] = {}
@@ -284,8 +315,11 @@ class Asking:
                     # A title's rank is among articles, as in `semsearch eval`.
                     each = 1 if kind == "title" else None
                     texts = [probe.text for probe in chunk]
-                    answers = index.search_many(texts, _DEEP, mode=mode, fold=False, per_article=each)
-                    found.update((probe.id, rank_of(probe, hits)) for probe, hits in zip(chunk, answers, strict=True))
+                    k = _HITS if self._units.parted and each is None else _DEEP
+                    answers = index.search_many(texts, k, mode=mode, fold=False, per_article=each)
+                    found.update(
+                        (probe.id, rank_of(probe, hits, self._units)) for probe, hits in zip(chunk, answers, strict=True)
+                    )
         if self._progress:
             self._progress("searching", len(found), len(self.probes))
         return found
@@ -312,9 +346,21 @@ class Asking:
         return self._made[key]
 
 
-def rank_of(probe: Probe, hits: Sequence[Hit]) -> int | None:
-    """Rank of the first answer, None if none of them is one."""
-    return next((hit.rank for hit in hits if probe.answered_by(hit.source, hit.start, hit.end)), None)
+def rank_of(probe: Probe, hits: Sequence[Hit], units: Units) -> int | None:
+    """Rank of the first answer among the first ten places, None if none of them is one.
+
+    Of a sentence its own place is the answer, of a heading any that has something of what stands below it.
+    """
+    seen: dict[tuple[str, int], None] = {}
+    own = None if probe.masked is None else units.of(probe.masked.source, probe.masked.start)
+    for hit in hits:
+        place = units.of(hit.source, hit.start)
+        seen[place] = None
+        if len(seen) > _DEEP:
+            return None
+        if place == own or (own is None and probe.answered_by(hit.source, hit.start, hit.end)):
+            return list(seen).index(place) + 1
+    return None
 
 
 def _rows(
@@ -374,7 +420,7 @@ def verdict(rows: Sequence[BenchRow]) -> str:
     named = named_apart(rows)
     level = [row for row in others if not row.told_apart]
     behind = [row for row in others if row.told_apart]
-    worse = _listed([named[row.way] for row in behind]) if behind else ""
+    worse = _listed([named[row.way] for row in behind]) if len(behind) <= _NAMED else f"the other {len(behind)}"
     figure = f"RR@10 {best.figures[ALL].rr:.3f} on {n:,} probes"
     if not level:
         return f"{named[best.way]} does best here ({figure}), and not by chance: ahead of {worse}."
@@ -391,9 +437,9 @@ def named_apart(rows: Sequence[BenchRow]) -> dict[Way, str]:
     told = [len({way[part] for way in ways}) > 1 for part in range(3)]
     names = {}
     for way in ways:
-        size = f"{way.passage_tokens} tokens" if way.passage_tokens else "passages as long as the model takes"
-        parts = [part for part, tells in zip((way.mode, way.model, size), told, strict=True) if tells]
-        names[way] = " with ".join(parts) or way.mode
+        size = f"{way.passage_tokens} tokens" if way.passage_tokens else "as many tokens as the model takes"
+        first, *others = [part for part, tells in zip((way.mode, way.model, size), told, strict=True) if tells] or [way.mode]
+        names[way] = f"{first} ({', '.join(others)})" if others else first
     return names
 
 

@@ -80,7 +80,8 @@ def compare_model(
         if candidate.fingerprint.same_questions(own.fingerprint):
             raise InputError(f"{name} is the model that the index {os.fspath(index)} has: name another")
         plan = planned(reader, own, [candidate], (), seed)
-        asking = Asking(draw(reader, plan.variants[0].articles, probes, KINDS, seed), Path(folder), progress)
+        drawn = draw(reader, plan.variants[0].articles, probes, KINDS, seed)
+        asking = Asking(drawn, plan.units, Path(folder), progress)
         bench = measured(os.fspath(index), reader, plan, asking, [mode], seed, started)
         found = _diff(plan, asking, asked, k, mode, progress)
         costs = _costs(plan, asking, mode, bench)
