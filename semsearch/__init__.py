@@ -23,8 +23,8 @@ layer modules                                  what for
 0     ``errors``                               the error tree
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
 1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
-1     ``scripts`` ``limits``                   letters of scripts without spaces; how many threads compute, how much memory
-                                               a build fills
+1     ``scripts`` ``limits`` ``cutting``       letters of scripts without spaces; how many threads compute, how much memory
+                                               a build fills; how long passages are
 1     ``outputs`` ``drawing``                  files that users ask for; axes to draw on, the only door to matplotlib
 2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML, PDF,
@@ -58,6 +58,7 @@ layer modules                                  what for
                                                uvicorn, mcp
 7     ``integrations``                         retrievers of other frameworks; the only door to langchain_core, llama_index,
                                                haystack
+7     ``probing``                              questions made from the articles themselves, to measure without judgments
 8     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
 ===== ======================================== =======================================================================
 
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from semsearch.importer import import_passages
     from semsearch.index import Index, ask, build, open, remove  # noqa: A004
     from semsearch.maps import PassageMap
+    from semsearch.probing import Bench, Diff, ModelComparison, bench, compare_model, diff
     from semsearch.records import (
         ArticleInfo,
         BuildReport,
@@ -116,12 +118,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArticleInfo",
+    "Bench",
     "BuildReport",
     "CheckReport",
     "Citation",
     "Comparison",
     "Context",
     "Damage",
+    "Diff",
     "EngineError",
     "Evaluation",
     "Excerpt",
@@ -137,6 +141,7 @@ __all__ = [
     "InputError",
     "Measurement",
     "MissingExtra",
+    "ModelComparison",
     "ModelMismatch",
     "ModelUnavailable",
     "PassageMap",
@@ -148,8 +153,11 @@ __all__ = [
     "StoredPassage",
     "__version__",
     "ask",
+    "bench",
     "build",
     "check",
+    "compare_model",
+    "diff",
     "evaluate",
     "evaluate_search",
     "import_passages",
@@ -185,6 +193,7 @@ _HOMES = {
         "semsearch.records",
     ),
     "PassageMap": "semsearch.maps",
+    **dict.fromkeys(("Bench", "Diff", "ModelComparison", "bench", "compare_model", "diff"), "semsearch.probing"),
     "check": "semsearch.checking",
     "import_passages": "semsearch.importer",
     "Results": "semsearch.results",

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from semsearch import articles, passages, signs
 from semsearch import encoder as encoders
 from semsearch._version import __version__
+from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Precision, Problem
@@ -36,7 +37,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
 
-__all__ = ["CANARIES", "NO_CODES", "Builder", "Run", "encode", "measured", "set_canaries"]
+__all__ = ["CANARIES", "NO_CODES", "NO_SENTENCES", "NO_TOKENS", "Builder", "Run", "encode", "measured", "set_canaries"]
 
 logger = logging.getLogger("semsearch")
 
@@ -58,8 +59,8 @@ _WORDS = 3
 whose answers are not there; three words need as many rows as these (``benchmarks/README.md``)."""
 _GROWN = 0.1
 """Part of its rows by which an index has grown or shrunk when the recall is measured again."""
-_NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
-_NO_SENTENCES = np.empty((0, 2), np.int32)
+NO_TOKENS = np.empty((0, signs.WIDTH), np.uint8)
+NO_SENTENCES = np.empty((0, 2), np.int32)
 
 
 def _is_missing(path: Path) -> bool:
@@ -81,6 +82,7 @@ class Run(ABC):
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
     :param columns: of tables and records, by what they are: ``text``, ``title``; None for those that the index has.
+    :param passage_tokens: of one passage at most; None for that which the index has, or what the model takes.
     :raises InputError: if the index has codes of words where there are to be none, or another precision, or the reverse.
     """
 
@@ -94,16 +96,20 @@ class Run(ABC):
         target_recall: float | None = None,
         precision: Precision | None = None,
         columns: Mapping[str, str] | None = None,
+        passage_tokens: int | None = None,
     ) -> None:
         self._whole = whole
-        self._cutting = f"{passages.VERSION}{' whole' if whole else ''}"
         self.problems: list[Problem] = []
         self._writer = Writer(path, fresh=fresh)
         try:
             self._compact = self._chosen(compact)
             self._quantized = self._in_eight_bits(precision)
             self._target = target_recall or target_of(self._writer.meta)
-            self._columns = columns_of(self._writer.meta) if columns is None else _checked(columns)
+            self._columns = columns_of(self._writer.meta) if columns is None else _named(columns)
+            self._asked_tokens = passage_tokens
+            self._stored = Cutting.parse(self._writer.meta.get("passages", ""))
+            tokens = None if whole else passage_tokens or self._stored.tokens
+            self._cutting = Cutting(str(passages.VERSION), whole, tokens)
         except BaseException:
             self._writer.close()
             raise
@@ -144,6 +150,7 @@ class Run(ABC):
                 f"the index was built with {stored.model!r} as it was then, not with {encoder.fingerprint.model!r}: "
                 "add --fresh to build it anew from these sources, or give another --index"
             )
+        self._cutting = self._checked(encoder)
         started = time.perf_counter()
         counts = self._read(encoder, progress)
         logger.debug("read in %.2f s: %s", time.perf_counter() - started, counts)
@@ -154,7 +161,7 @@ class Run(ABC):
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
         logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
-        facts = {"passages": self._cutting, "target_recall": str(self._target), "columns": json.dumps(dict(self._columns))}
+        facts = {"passages": str(self._cutting), "target_recall": str(self._target), "columns": json.dumps(dict(self._columns))}
         if self._quantized:
             facts["precision"] = _INT8
         if self._compact:
@@ -167,6 +174,15 @@ class Run(ABC):
         )
         logger.debug("generation %d committed in %.2f s", generation, time.perf_counter() - started)
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
+
+    def _checked(self, encoder: Encoder) -> Cutting:
+        """How articles are cut, now that it is known what the model takes; the model is not asked about what is as it was."""
+        asked = self._asked_tokens
+        if asked is None or asked == self._stored.tokens:
+            return self._cutting
+        check_passage_tokens(asked, encoder.passage_tokens)
+        # As long as the model takes them is the default, and is noted as such.
+        return self._cutting._replace(tokens=None if asked == encoder.passage_tokens else asked)
 
     def _load(self, model: str | None) -> Encoder:
         stored = self._writer.fingerprint
@@ -219,6 +235,7 @@ class Builder(Run):
         target_recall: float | None = None,
         precision: Precision | None = None,
         columns: Mapping[str, str] | None = None,
+        passage_tokens: int | None = None,
     ) -> None:
         self._found = articles.find(sources)
         problems = list(self._found.problems)
@@ -227,14 +244,21 @@ class Builder(Run):
             kinds = " ".join(sorted(articles.SUFFIXES))
             raise InputError(f"no articles in {', '.join(sources)}{reason}: semsearch reads {kinds}")
         super().__init__(
-            path, fresh, whole=whole, compact=compact, target_recall=target_recall, precision=precision, columns=columns
+            path,
+            fresh,
+            whole=whole,
+            compact=compact,
+            target_recall=target_recall,
+            precision=precision,
+            columns=columns,
+            passage_tokens=passage_tokens,
         )
         self.problems += problems
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
         known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._writer.meta.get("passages") == self._cutting and columns_of(self._writer.meta) == self._columns
+        current = self._stored == self._cutting and columns_of(self._writer.meta) == self._columns
         missing_library: dict[str, list[str]] = defaultdict(list)
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
@@ -306,7 +330,7 @@ class Builder(Run):
             if self._whole:
                 item, cut = passages.whole(item)
             else:
-                cut = passages.cut(item, encoder.passage_tokens, encoder.count_tokens)
+                cut = passages.cut(item, self._cutting.limit(encoder.passage_tokens), encoder.count_tokens)
             hashed = [
                 (
                     passage,
@@ -321,7 +345,7 @@ class Builder(Run):
         return count
 
 
-def _checked(columns: Mapping[str, str]) -> dict[str, str]:
+def _named(columns: Mapping[str, str]) -> dict[str, str]:
     """Columns that were named.
 
     :raises InputError: if they are named for something else than there is.
@@ -367,7 +391,7 @@ def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compa
         texts = _texts(writer, [segment.hashes[place] for place in missing])
         for batch in encoder.encode_passages(texts):
             chosen = [missing[position] for position in batch.positions]
-            codes = Codes([_NO_TOKENS] * len(chosen), [_NO_SENTENCES] * len(chosen))
+            codes = Codes([NO_TOKENS] * len(chosen), [NO_SENTENCES] * len(chosen))
             if not compact:
                 codes = Codes(batch.tokens, batch.sentences)
             for place, vector, tokens, sentences in zip(chosen, batch.vectors, *codes, strict=True):
@@ -389,8 +413,8 @@ class _Segment:
     def __init__(self, hashes: list[bytes], dimension: int) -> None:
         self.hashes = hashes
         self.vectors = np.empty((len(hashes), dimension), np.float32)
-        self._tokens = [_NO_TOKENS] * len(hashes)
-        self._sentences = [_NO_SENTENCES] * len(hashes)
+        self._tokens = [NO_TOKENS] * len(hashes)
+        self._sentences = [NO_SENTENCES] * len(hashes)
 
     @property
     def codes(self) -> Codes:

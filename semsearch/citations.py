@@ -12,6 +12,7 @@ from pathlib import Path
 
 from semsearch import articles, passages
 from semsearch.articles import SourceFile
+from semsearch.cutting import Cutting
 from semsearch.errors import InputError
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Citation, Passage, Problem
@@ -59,21 +60,21 @@ class _Again:
         self._source = file.source
         self._now: dict[str, list[tuple[str, Passage]]] | None = {}
         self._reason = "the passage is not in it any more"
-        cutting = reader.meta.get("passages", "")
+        cutting = Cutting.parse(reader.meta.get("passages", ""))
         found = SourceFile(Path(file.path), file.source)
         try:
             data = articles.load(found)
         except InputError as error:
             self._reason = str(error)
             return
-        if hashlib.sha256(data).digest() == file.sha256 and cutting.split(" ")[0] == str(passages.VERSION):
+        if hashlib.sha256(data).digest() == file.sha256 and cutting.version == str(passages.VERSION):
             self._now = None
             return
         for article in articles.read(found, data, columns_of(reader.meta)):
             if isinstance(article, Problem):
                 continue
             record = article.source.removeprefix(file.source)
-            for passage in passages.whole(article)[1] if cutting.endswith(" whole") else _cut(article, encoder()):
+            for passage in passages.whole(article)[1] if cutting.whole else _cut(article, cutting, encoder()):
                 self._now.setdefault(passage.text, []).append((record, passage))
 
     def verify(self, record: str, passage: Passage) -> Citation:
@@ -91,5 +92,5 @@ class _Again:
         return Citation("MOVED", self._source + name, place, f"it was at line {passage.line}")
 
 
-def _cut(article: Article, encoder: Encoder) -> Sequence[Passage]:
-    return passages.cut(article, encoder.passage_tokens, encoder.count_tokens)
+def _cut(article: Article, cutting: Cutting, encoder: Encoder) -> Sequence[Passage]:
+    return passages.cut(article, cutting.limit(encoder.passage_tokens), encoder.count_tokens)

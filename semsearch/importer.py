@@ -23,6 +23,7 @@ import numpy as np
 
 from semsearch import exchange, passages, signs
 from semsearch.builder import Run
+from semsearch.cutting import LEAST_TOKENS, Cutting
 from semsearch.errors import InputError
 from semsearch.exchange import Row, Source
 from semsearch.protocols import Encoder, PassageText, Progress
@@ -113,8 +114,13 @@ class _Importer(Run):
             target_recall=options.target_recall,
             precision=options.precision,
         )
-        # An index whose articles were cut otherwise is to cut them anew all the same when it is refreshed.
-        self._cutting = self._writer.meta.get("passages", self._cutting)
+        # An index whose articles were cut otherwise is to cut them anew all the same when it is refreshed; a new one is cut as
+        # the one that was exported.
+        stored = self._writer.meta.get("passages")
+        if stored is not None:
+            self._cutting = Cutting.parse(stored)
+        elif (cut := Cutting.parse(source.header.cut)).tokens is not None and cut.tokens >= LEAST_TOKENS:
+            self._cutting = self._cutting._replace(tokens=cut.tokens)
 
     def _chosen(self, compact: bool | None) -> bool:
         """Whether the index goes without codes of words: as the one that was exported, where it is new."""
@@ -131,7 +137,7 @@ class _Importer(Run):
         if self._takes_vectors(encoder):
             taken = _Taken(self._writer, encoder, self._file, compact=self._compact)
         # Their tokens were counted by this model, as many as it takes now.
-        fitting = header.cut == self._cutting and header.fingerprint.same_questions(encoder.fingerprint)
+        fitting = header.cut == str(self._cutting) and header.fingerprint.same_questions(encoder.fingerprint)
         seen: set[str] = set()
         for path, rows in groupby(self._told(progress), attrgetter("path")):
             if path in seen:

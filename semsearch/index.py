@@ -25,6 +25,7 @@ from semsearch import encoder as encoders
 from semsearch import filters
 from semsearch._version import __version__
 from semsearch.arguments import MAX_K, check_k, check_mode, check_query
+from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
@@ -125,6 +126,7 @@ class Index:
         target_recall: float | None = None,
         precision: Precision | None = None,
         columns: Mapping[str, str] | None = None,
+        passage_tokens: int | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
     ) -> Index:
@@ -132,6 +134,8 @@ class Index:
         started = time.perf_counter()
         if target_recall is not None and not 0 < target_recall <= 1:
             raise InputError(f"target_recall is {target_recall!r}: give a share above 0, such as 0.98, or 1 for exact search")
+        if passage_tokens is not None:
+            check_passage_tokens(passage_tokens)
         # Not at the top: see the module.
         from semsearch.builder import Builder
 
@@ -143,6 +147,7 @@ class Index:
             target_recall=target_recall,
             precision=precision,
             columns=columns,
+            passage_tokens=passage_tokens,
         )
         try:
             counts, used = builder.run(model, encoder, progress)
@@ -464,6 +469,7 @@ class Index:
             "model": self._reader.fingerprint.model,
             "dimension": self._reader.fingerprint.dimension,
             "max_tokens": self._reader.fingerprint.max_tokens,
+            "passage_tokens": Cutting.parse(meta.get("passages", "")).tokens,
             "generation": int(meta["generation"]),
             "bytes": counts["bytes"],
             "engine": meta.get("engine", ""),
@@ -653,6 +659,7 @@ def build(
     target_recall: float | None = None,
     precision: Precision | None = None,
     columns: Mapping[str, str] | None = None,
+    passage_tokens: int | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
 ) -> Index:
@@ -678,6 +685,10 @@ def build(
         sentence-transformers can run. None for what the index has, or ``float`` where it is new.
     :param columns: of CSV and Parquet files, and keys of JSONL records, by what they are: ``{"text": "abstract", "title":
         "headline"}``. Where there are none by these names, the usual ones are taken. None for those that the index has.
+    :param passage_tokens: tokens of one passage at most, its title and headings included, from 16 to what the model takes: a
+        longer paragraph is split at sentence ends. Paragraphs are never joined to fill a passage, so that greater numbers than
+        the articles' paragraphs have change nothing. None for what the index has, or what the model takes where it is new;
+        another number cuts the articles anew, and what is cut as before is not encoded again.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
@@ -695,6 +706,7 @@ def build(
         target_recall=target_recall,
         precision=precision,
         columns=columns,
+        passage_tokens=passage_tokens,
         progress=progress,
         encoder=encoder,
     )

@@ -39,6 +39,7 @@ __all__ = [
     "order",
     "p_value",
     "precision_at_recall",
+    "rank_biased_overlap",
     "summary",
 ]
 
@@ -210,6 +211,27 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
         random_state=np.random.default_rng(_SEED),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def rank_biased_overlap(one: Sequence[str], other: Sequence[str], persistence: float = 0.9) -> float:
+    """How alike two rankings are, the first ranks counting most: extrapolated rank-biased overlap.
+
+    ``(1 - p) / p * (sum over d = 1..l of X(d) / d * p^d + sum over d = s+1..l of X(s) * (d - s) / (s * d) * p^d)
+    + ((X(l) - X(s)) / l + X(s) / s) * p^l``, where X(d) is the number of items that the first d of both have in common, s and l
+    the lengths of the shorter and the longer, and p the persistence (Webber, Moffat and Zobel, A similarity measure for
+    indefinite rankings, ACM Transactions on Information Systems 28(4), 2010, equation 32).
+
+    :param persistence: p in 0..1, not either: at 0.9 the first ten ranks have 86 % of the weight.
+    :return: in 0..1; 1 for equal rankings, two empty ones among them, 0 where nothing is in both.
+    """
+    shorter, longer = sorted((one, other), key=len)
+    if not shorter:
+        return float(not longer)
+    s, last, p = len(shorter), len(longer), persistence
+    common = [len(set(shorter[:depth]) & set(longer[:depth])) for depth in range(last + 1)]
+    total = sum(common[depth] / depth * p**depth for depth in range(1, last + 1))
+    total += sum(common[s] * (depth - s) / (s * depth) * p**depth for depth in range(s + 1, last + 1))
+    return (1 - p) / p * total + ((common[last] - common[s]) / last + common[s] / s) * p**last
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

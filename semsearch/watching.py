@@ -62,6 +62,7 @@ def watch(
     target_recall: float | None = None,
     precision: Precision | None = None,
     columns: Mapping[str, str] | None = None,
+    passage_tokens: int | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
     stop: threading.Event | None = None,
@@ -88,6 +89,7 @@ def watch(
         "target_recall": target_recall,
         "precision": precision,
         "columns": columns,
+        "passage_tokens": passage_tokens,
         "progress": progress,
     }
     follower = _Follower(named, os.fspath(path), options, encoder)

@@ -159,6 +159,7 @@ def test_status(notes, home):
         "model": "fake",
         "dimension": 11,
         "max_tokens": 64,
+        "passage_tokens": None,
         "generation": 1,
         "engine": "fake",
         "precision": "float",

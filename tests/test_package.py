@@ -15,14 +15,14 @@ import semsearch
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
+    {"cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
     {"store", "results", "ranking"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "importer", "index"},
     {"evaluation", "newest", "watching"},
-    {"integrations", "web"},
+    {"integrations", "probing", "web"},
     {"cli"},
 ]
 DOORS = {

@@ -16,11 +16,14 @@ from click.core import ParameterSource
 
 from semsearch._version import __version__
 from semsearch.cli.ask import ask
+from semsearch.cli.bench import bench
 from semsearch.cli.check import check
 from semsearch.cli.contents import remove, status
+from semsearch.cli.diff import diff
 from semsearch.cli.eval import evaluate
 from semsearch.cli.exchange import export, import_
 from semsearch.cli.index import index
+from semsearch.cli.model import model
 from semsearch.cli.output import ENVIRONMENT, complain, note
 from semsearch.cli.plot import plot
 from semsearch.cli.serve import mcp, serve
@@ -107,7 +110,7 @@ def main(context: click.Context, verbose: bool, quiet: bool, config: str | None,
             note(f"settings from {shown(found)}")
 
 
-for command in (ask, check, evaluate, export, import_, index, mcp, plot, remove, serve, status):
+for command in (ask, bench, check, diff, evaluate, export, import_, index, mcp, model, plot, remove, serve, status):
     main.add_command(command)
 
 

@@ -23,6 +23,7 @@ from semsearch.cli.output import (
     threads_option,
 )
 from semsearch.cli.watch import follow
+from semsearch.cutting import LEAST_TOKENS
 from semsearch.records import Precision
 
 __all__ = ["index"]
@@ -40,6 +41,12 @@ __all__ = ["index"]
 @threads_option
 @memory_option
 @click.option(
+    "--passage-tokens",
+    type=click.IntRange(LEAST_TOKENS),
+    metavar="N",
+    help="Tokens of one passage at most (default: what the model takes); longer paragraphs are split at sentence ends.",
+)
+@click.option(
     "--column",
     "columns",
     multiple=True,
@@ -56,6 +63,7 @@ def index(
     target_recall: float | None,
     precision: Precision | None,
     watches: bool,
+    passage_tokens: int | None,
     columns: Sequence[str],
     as_json: bool,
 ) -> None:
@@ -67,7 +75,13 @@ def index(
     """
     named = dict(map(_column, columns)) or None
     if watches:
-        options = {"compact": compact, "target_recall": target_recall, "precision": precision, "columns": named}
+        options = {
+            "compact": compact,
+            "target_recall": target_recall,
+            "precision": precision,
+            "columns": named,
+            "passage_tokens": passage_tokens,
+        }
         follow(sources, path, as_json=as_json, model=model, fresh=fresh, **options)
         return
     with build(
@@ -79,6 +93,7 @@ def index(
         target_recall=target_recall,
         precision=precision,
         columns=named,
+        passage_tokens=passage_tokens,
     ) as built:
         report = built.report
         assert report is not None

@@ -8,7 +8,9 @@ Deliberately not here: ranking (`index`), the figures and the significance tests
 
 from __future__ import annotations
 
+from semsearch.evaluation.datasets import questions
 from semsearch.evaluation.harness import evaluate, evaluate_search
+from semsearch.evaluation.ranking import latencies
 from semsearch.evaluation.thresholds import parse as parse_threshold
 from semsearch.evaluation.values import Comparison, Difference, Evaluation, Measurement, QueryDifference, Scored, Shown
 
@@ -22,5 +24,7 @@ __all__ = [
     "Shown",
     "evaluate",
     "evaluate_search",
+    "latencies",
     "parse_threshold",
+    "questions",
 ]

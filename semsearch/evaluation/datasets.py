@@ -18,12 +18,13 @@ from semsearch.errors import InputError, MissingExtra
 from semsearch.evaluation.trec import Grades, numbered_lines, read_judgments
 from semsearch.evaluation.values import Shown
 
-__all__ = ["IR_DATASETS", "Dataset", "beir", "from_ir_datasets", "ids_of", "judged", "shown", "texts_of", "trec"]
+__all__ = ["IR_DATASETS", "Dataset", "beir", "from_ir_datasets", "ids_of", "judged", "questions", "shown", "texts_of", "trec"]
 
 logger = logging.getLogger("semsearch")
 
 IR_DATASETS = "ir_datasets:"
 """What the name of an ir_datasets data set begins with."""
+_JSON_LINES = (".jsonl", ".ndjson")
 SHOWN_CHARACTERS = 240
 """Of a document's text, to recognise it by."""
 
@@ -139,13 +140,31 @@ def judged(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, chosen, judgments, dataset.corpus, dataset.by_passage)
 
 
+def questions(path: Path) -> dict[str, str]:
+    """Questions without judgments by their ids: BEIR's ``queries.jsonl``, lines of an id, a tab and the question, or plain lines.
+
+    What stands in a plain line has the number of the line as its id.
+
+    :raises InputError: if it cannot be read, has no questions, or lines of both kinds.
+    """
+    lines = [] if path.suffix in _JSON_LINES else list(numbered_lines(path))
+    plain = lines and not any("\t" in line for _, line in lines)
+    found = {str(number): line.strip() for number, line in lines} if plain else _queries(path)
+    if not found:
+        raise InputError(f"{path} has no questions: write one on each line")
+    for query, text in found.items():
+        if not text.strip():
+            raise InputError(f"{path}: query {query!r} is empty: give it a text")
+    return found
+
+
 def _queries(path: Path) -> dict[str, str]:
     """Texts by id, from JSONL or from two columns.
 
     :raises InputError: if a line is neither, or an id comes twice with different texts.
     """
     found: dict[str, str] = {}
-    for number, query, text in _jsonl_queries(path) if path.suffix in (".jsonl", ".ndjson") else _tsv_queries(path):
+    for number, query, text in _jsonl_queries(path) if path.suffix in _JSON_LINES else _tsv_queries(path):
         if found.setdefault(query, text) != text:
             raise InputError(f"{path} line {number}: query {query!r} comes twice: keep one line")
     return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from semsearch.evaluation.values import Comparison, Evaluation, QueryDifference, Shown
 from semsearch.render import safe_line
 
-__all__ = ["brief", "signed", "significance", "text"]
+__all__ = ["aligned", "brief", "signed", "significance", "text"]
 
 _WIDTH = 100
 
@@ -29,7 +29,7 @@ def text(evaluation: Evaluation) -> str:
         figures = [f"{found.metrics[metric]:.4f}" for metric in metrics]
         times = [f"{found.seconds.get('index', 0):.1f}", f"{latency['p50']:.1f}", f"{latency['p95']:.1f}"]
         rows.append([found.mode, safe_line(found.model), *figures, *times])
-    lines += _aligned(rows, left=2)
+    lines += aligned(rows, left=2)
     for found in evaluation:
         if found.comparison is not None:
             lines += ["", f"{safe_line(found.label)} against {safe_line(found.comparison.baseline)}"]
@@ -55,7 +55,7 @@ def _compared(comparison: Comparison) -> list[str]:
         span = f"{signed(item.low)} to {signed(item.high)}"
         numbers = [f"{item.value:.4f}", f"{item.baseline:.4f}", signed(item.difference), span]
         rows.append([item.metric, *numbers, significance(item.p), significance(item.p_holm)])
-    return _aligned(rows, left=1)
+    return aligned(rows, left=1)
 
 
 def _listed(word: str, found: Sequence[QueryDifference], evaluation: Evaluation) -> list[str]:
@@ -78,7 +78,7 @@ def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
-def _aligned(rows: list[list[str]], left: int) -> list[str]:
+def aligned(rows: list[list[str]], left: int) -> list[str]:
     """Rows with their columns aligned: the first ``left`` of them at the left, the numbers at the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

@@ -41,9 +41,14 @@ class Threshold(NamedTuple):
         return f"{self.metric} {self.operator} {self.number:g}"
 
 
-def parse(expression: str) -> Threshold:
+def _metric(name: str) -> str:
+    return canonical([name])[0]
+
+
+def parse(expression: str, named: Callable[[str], str] = _metric) -> Threshold:
     """An expression's parts.
 
+    :param named: a metric's canonical name, for what a user wrote; refuses what is none.
     :raises InputError: if it is not METRIC OPERATOR NUMBER, or there is no such metric.
     """
     match = _EXPRESSION.fullmatch(expression)
@@ -53,7 +58,7 @@ def parse(expression: str) -> Threshold:
         number = math.nan
     if match is None or not math.isfinite(number):
         raise InputError(f"cannot read {expression!r}: write a metric, < <= > or >=, and a number, as in 'nDCG@10 < 0.7'")
-    return Threshold(canonical([match["metric"]])[0], match["operator"], number)
+    return Threshold(named(match["metric"]), match["operator"], number)
 
 
 def failures(evaluation: Evaluation, expressions: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from semsearch.passages.sentences import spans
 from semsearch.protocols import CONTEXT_SHARE
 from semsearch.records import Article, Block, Passage, Run, Sentence, locate
 
-__all__ = ["VERSION", "CountTokens", "context", "cut", "refitted", "whole"]
+__all__ = ["VERSION", "CountTokens", "context", "cut", "n_words", "refitted", "whole"]
 
 VERSION = 1
 """Raised when the same article is cut otherwise: an index then cuts its articles anew when it is refreshed."""
@@ -139,18 +139,18 @@ class _Group:
 
     def add(self, block: Block) -> None:
         self.blocks.append(block)
-        self.words += _words(block.text)
+        self.words += n_words(block.text)
         self.open = block.kind == "item" or _is_scrap(block) or block.text.endswith(":")
 
 
 def _is_scrap(block: Block) -> bool:
-    words = _words(block.text)
+    words = n_words(block.text)
     if block.kind in ("table", "code"):
         return False
     return words < SCRAP_WORDS or (words < 2 * SCRAP_WORDS and not block.text.endswith((*_ENDS, ":")))
 
 
-def _words(text: str) -> int:
+def n_words(text: str) -> int:
     """Words of a text; where spaces stand between phrases or nowhere (Thai, Chinese), three letters count as one."""
     words = len(text.split())
     return words if len(text) < 16 * words else len(text) // 3
@@ -180,7 +180,7 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
             continue
         paragraph += 1
         joins = group is not None and (
-            group.words + _words(block.text) <= JOINED_WORDS
+            group.words + n_words(block.text) <= JOINED_WORDS
             and (block.kind == "item" or _is_scrap(block) or (group.open and _lead_in(group)))
         )
         if group and not joins:

@@ -18,6 +18,7 @@ Deliberately not here: reading articles, the model, ranking.
 from __future__ import annotations
 
 from semsearch.store.database import FORMAT
+from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import DATABASE
 from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
@@ -29,10 +30,12 @@ __all__ = [
     "FORMAT",
     "SEGMENT_ROWS",
     "Allowed",
+    "ArticleText",
     "Codes",
     "FileRow",
     "PassageRow",
     "Reader",
+    "SizedArticle",
     "columns_of",
     "embedding_hash",
     "network_of",

@@ -15,7 +15,7 @@ import numpy as np
 
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage, is_address
-from semsearch.store import filtering, segments, words
+from semsearch.store import extracts, filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
     closed,
@@ -29,6 +29,7 @@ from semsearch.store.database import (
     read_meta,
     translated,
 )
+from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import size_of
 from semsearch.store.filtering import Allowed
 from semsearch.store.tables import PASSAGE, FileRow, depth_of, file_rows, fingerprint_of, metadata_of, public_id
@@ -445,6 +446,33 @@ class Reader:
                 f"SELECT a.record, {PASSAGE} FROM articles a JOIN passages p ON p.article = a.id WHERE a.file = ? ORDER BY p.id"
             )
             return [(record, passage_of(*row)) for record, *row in self._database.execute(statement, (file,))]
+
+    def sized_articles(self) -> list[SizedArticle]:
+        """All articles with the number of their passages, by source."""
+        self.check_process()
+        with self._reading():
+            return extracts.sizes(self._database)
+
+    def article_texts(self, numbers: Sequence[int]) -> list[ArticleText]:
+        """Articles with all their passages, by the ``id`` of what `sized_articles` gives."""
+        self.check_process()
+        with self._reading():
+            try:
+                return list(extracts.articles_of(self._database, numbers))
+            except (ValueError, TypeError) as error:
+                raise damaged(self.folder, "an article cannot be read") from error
+
+    def hashes(self) -> set[bytes]:
+        """The `embedding_hash` of every text: two indexes that have the same say the same, whatever their models."""
+        self.check_process()
+        with self._reading():
+            return {embedding for (embedding,) in self._database.execute("SELECT hash FROM embeddings")}
+
+    def rows_of(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """The rows of those of some texts, by their `embedding_hash`, that have vectors."""
+        self.check_process()
+        with self._reading():
+            return extracts.rows_of(self._database, hashes)
 
     def file_of(self, passage: int) -> tuple[FileRow, str]:
         """The file that a passage is from, by its ``id``, and the record in it."""
