@@ -286,8 +286,8 @@ def test_the_verdict_names_what_tells_ways_apart():
 
     rows = [sized("m", None, 0.8, None), sized("m", 64, 0.7, 0.01), sized("n", 64, 0.6, 0.01)]
     assert verdict(rows) == (
-        "m (as many tokens as the model takes) does best here (RR@10 0.800 on 50 probes), and not by chance: "
-        "ahead of m (64 tokens) and n (64 tokens)."
+        "m (passages as long as the model takes) does best here (RR@10 0.800 on 50 probes), and not by chance: "
+        "ahead of m (passages of 64 tokens) and n (passages of 64 tokens)."
     )
     rows = [sized("m", None, 0.8, None), *(sized("m", tokens, 0.7, 0.01) for tokens in range(20, 70, 10))]
     assert verdict(rows).endswith("ahead of the other 5.")
