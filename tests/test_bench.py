@@ -182,6 +182,32 @@ def hit(rank: int, source: str, start: int) -> Hit:
     return Hit(rank, 0.5, "t", "", source, start, start + 10, 1, 1, "", Highlight(0, 0, ""), {}, {})
 
 
+def test_an_index_without_articles(index, folder):
+    semsearch.remove(folder, index)
+    with pytest.raises(InputError, match="give no probes"):
+        semsearch.bench(index, encoder=FakeEncoder())
+
+
+def test_nothing_of_an_article_steers_a_terminal(tmp_path, home, no_model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    title = "The \\u001b[31mcooper\\u202e of Almere"
+    record = '{"title": "%s", "text": "Once he sold a barrel of herring to the abbot. It was the last of that winter, they say."}'
+    Path("all.jsonl").write_text(record % title + "\n")
+    build("all.jsonl", home)
+    result = run("bench", "--index", str(home), "--probes-out", "probes.jsonl")
+    kept = Path("probes.jsonl").read_text()
+    assert "cooper" in kept
+    for said in (result.stdout, result.stderr, kept, run("bench", "--index", str(home), "--json").stdout):
+        assert not {"\x1b", "\u202e"} & set(said)
+    Path("q.txt").write_text("cooper \x1b[31m herring\n")
+    (tmp_path / "b.jsonl").write_text(record % "Another \\u001b[31mtitle" + "\n")
+    build("b.jsonl", tmp_path / "other")
+    for options in ((), ("--json",)):
+        said = run("diff", str(home), "other", "--queries", "q.txt", *options).stdout
+        assert "cooper" in said
+        assert "\x1b" not in said
+
+
 def unit_starts(**starts: list[int]) -> Units:
     """Articles by the offsets at which their longest passages begin."""
     cut = {source: tuple(Passage("t", (), 1, 1, at, at + 1, (), ()) for at in offsets) for source, offsets in starts.items()}
@@ -260,8 +286,8 @@ def test_the_verdict_names_what_tells_ways_apart():
 
     rows = [sized("m", None, 0.8, None), sized("m", 64, 0.7, 0.01), sized("n", 64, 0.6, 0.01)]
     assert verdict(rows) == (
-        "m (as many tokens as the model takes) does best here (RR@10 0.800 on 50 probes), and not by chance: "
-        "ahead of m (64 tokens) and n (64 tokens)."
+        "m (passages as long as the model takes) does best here (RR@10 0.800 on 50 probes), and not by chance: "
+        "ahead of m (passages of 64 tokens) and n (passages of 64 tokens)."
     )
     rows = [sized("m", None, 0.8, None), *(sized("m", tokens, 0.7, 0.01) for tokens in range(20, 70, 10))]
     assert verdict(rows).endswith("ahead of the other 5.")

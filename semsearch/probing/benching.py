@@ -437,7 +437,7 @@ def named_apart(rows: Sequence[BenchRow]) -> dict[Way, str]:
     told = [len({way[part] for way in ways}) > 1 for part in range(3)]
     names = {}
     for way in ways:
-        size = f"{way.passage_tokens} tokens" if way.passage_tokens else "as many tokens as the model takes"
+        size = f"passages of {way.passage_tokens} tokens" if way.passage_tokens else "passages as long as the model takes"
         first, *others = [part for part, tells in zip((way.mode, way.model, size), told, strict=True) if tells] or [way.mode]
         names[way] = f"{first} ({', '.join(others)})" if others else first
     return names

@@ -21,7 +21,7 @@ _WIDTH = 100
 def of_bench(found: Bench) -> str:
     """All figures as text, without a line end behind it."""
     counted = Counter(probe.kind for probe in found.probes)
-    kinds = ", ".join(f"{count:,} {kind}s" for kind, count in counted.items())
+    kinds = ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in counted.items())
     lines = [
         f"{safe_line(found.index)}: {found.articles:,} articles, {found.passages:,} passages; probes: {kinds}",
         *map(safe_line, found.notes),

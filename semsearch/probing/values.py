@@ -167,7 +167,7 @@ class Bench:
         lines = []
         for probe in self.probes:
             ranks = [{**row.way._asdict(), "rank": row.ranks[probe.id]} for row in self.rows]
-            lines.append(json.dumps({**probe.to_dict(), "ranks": ranks}, ensure_ascii=False) + "\n")
+            lines.append(safe_json(json.dumps({**probe.to_dict(), "ranks": ranks}, ensure_ascii=False)) + "\n")
         return "".join(lines)
 
 
