@@ -149,6 +149,9 @@ class _Follower:
                 else:
                     yield self._begun(first)
                     begun = True
+                if places != _Places.of(self._sources):
+                    # A folder that came before it listened is not told of.
+                    continue
                 for changed in ticks:
                     if places.moved(changed):
                         break

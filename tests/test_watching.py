@@ -123,6 +123,22 @@ def test_files_named_by_themselves_and_patterns(notes: Path, home: Path, follow,
     assert places.deep == {str(notes), str(notes / "matched"), str(notes / "matched" / "in")}
 
 
+def test_a_folder_that_comes_before_it_listens_is_followed(notes: Path, home: Path, follow, monkeypatch):
+    real = watching._ticks
+
+    def late(*arguments, **options):
+        # Between the listing of the folders and the first of what is told of them.
+        write(notes / "late", "three.md", "charter", title="Third")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(watching, "_ticks", late)
+    refreshes = follow(notes, home)
+    assert counts(next(refreshes)) == (3, 0, 0)
+    monkeypatch.setattr(watching, "_ticks", real)
+    threading.Timer(0.5, lambda: write(notes / "late", "three.md", "gas", title="Third")).start()
+    assert counts(next(refreshes)) == (0, 1, 0)
+
+
 def test_what_does_not_matter_makes_no_refresh(notes: Path, follow, monkeypatch):
     home = notes / "index"
     refreshes = follow(notes, home)
