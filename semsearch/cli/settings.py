@@ -30,11 +30,13 @@ _SHARED = "pyproject.toml"
 _TABLE = "tool.semsearch"
 _COMMANDS = "commands"
 _ROOTS = (".git", ".hg", ".svn")
-_NEVER = frozenset({"fresh", "repair", "encode", "open", "watch", "token", "run", "report", "query-id", "help"})
+_NEVER = frozenset(
+    {"encode", "fresh", "help", "open", "output", "probes-out", "query-id", "repair", "report", "run", "save", "token", "watch"}
+)
 """Acts, secrets, and files that are written: they are said each time."""
 _TRUSTED = frozenset({"host", "allow-host"})
 _MODELS = frozenset({"model", "rerank"})
-_APART = frozenset({"eval"})
+_APART = frozenset({"bench", "diff", "eval", "model"})
 """Commands to which only their own table applies: what is measured must not depend on how one likes to be answered."""
 _PATHS = frozenset({"index", "queries", "against"})
 """Paths, which are meant from the folder of the file on."""
