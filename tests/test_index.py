@@ -165,7 +165,7 @@ def test_status(notes, home):
         "precision": "float",
         "compact": False,
         "search": {"kind": "exact"},
-        "format": 5,
+        "format": 6,
         "written_by": semsearch.__version__,
         "path": str(home),
     }
