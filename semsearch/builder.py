@@ -14,11 +14,12 @@ import stat
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,14 @@ from semsearch._version import __version__
 from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
-from semsearch.records import Precision, Problem
-from semsearch.store import SEGMENT_ROWS, Codes, columns_of, embedding_hash, network_of, recall_of, target_of
+from semsearch.records import Article, Precision, Problem
+from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, network_of, recall_of, target_of
 from semsearch.store.writer import Writer
 from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
+    from semsearch.store import FileRow
 
 __all__ = ["CANARIES", "NO_CODES", "NO_SENTENCES", "NO_TOKENS", "Builder", "Run", "encode", "measured", "set_canaries"]
 
@@ -81,7 +83,7 @@ class Run(ABC):
     :param compact: without codes of words; None as the index is, which is with them where it is new.
     :param target_recall: in 0..1; None for that which the index has, or 0.98.
     :param precision: None for that which the index has, or ``float``.
-    :param columns: of tables and records, by what they are: ``text``, ``title``; None for those that the index has.
+    :param columns: of tables and records, by what they are: ``text``, ``title``; None for those that a file was read with before.
     :param passage_tokens: of one passage at most; None for that which the index has, or what the model takes.
     :raises InputError: if the index has codes of words where there are to be none, or another precision, or the reverse.
     """
@@ -105,7 +107,7 @@ class Run(ABC):
             self._compact = self._chosen(compact)
             self._quantized = self._in_eight_bits(precision)
             self._target = target_recall or target_of(self._writer.meta)
-            self._columns = columns_of(self._writer.meta) if columns is None else _named(columns)
+            self._columns = None if columns is None else _named(columns)
             self._asked_tokens = passage_tokens
             self._stored = Cutting.parse(self._writer.meta.get("passages", ""))
             tokens = None if whole else passage_tokens or self._stored.tokens
@@ -161,7 +163,7 @@ class Run(ABC):
         encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
         logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
-        facts = {"passages": str(self._cutting), "target_recall": str(self._target), "columns": json.dumps(dict(self._columns))}
+        facts = {"passages": str(self._cutting), "target_recall": str(self._target)}
         if self._quantized:
             facts["precision"] = _INT8
         if self._compact:
@@ -255,10 +257,15 @@ class Builder(Run):
         )
         self.problems += problems
 
+    def close(self) -> None:
+        """Let go of the index, and of the process in which documents were read."""
+        super().close()
+        articles.close()
+
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
         known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
-        current = self._stored == self._cutting and columns_of(self._writer.meta) == self._columns
+        current = self._stored == self._cutting
         missing_library: dict[str, list[str]] = defaultdict(list)
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
@@ -276,7 +283,8 @@ class Builder(Run):
                 self.problems.append(Problem(file.source, f"{data}; kept as it was indexed"))
                 counts["unchanged"] += 1
                 continue
-            if before and before.sha256 == digest and current:
+            columns = self._columns_for(file, before)
+            if before and before.sha256 == digest and current and before.columns == columns:
                 counts["unchanged"] += 1
                 self.problems += before.problems
                 if before.source != file.source:
@@ -284,7 +292,7 @@ class Builder(Run):
                 continue
             if before:
                 self._writer.remove_files([before.id])
-            readable = self._add(file, data, digest, encoder)
+            readable = self._add(file, data, digest, columns, encoder)
             if before or readable:
                 counts["changed" if before else "added"] += 1
         for reason, sources in missing_library.items():
@@ -314,35 +322,50 @@ class Builder(Run):
             return error, hashlib.sha256(str(error).encode()).digest()
         return data, hashlib.sha256(data).digest()
 
-    def _add(self, file: SourceFile, data: bytes | InputError, digest: bytes, encoder: Encoder) -> int:
+    def _columns_for(self, file: SourceFile, before: FileRow | None) -> Mapping[str, str]:
+        """The columns to read a file with: those named now, or else when it was read before."""
+        if file.kind not in articles.NAMED:
+            return {}
+        return (before.columns if before else {}) if self._columns is None else self._columns
+
+    def _add(
+        self, file: SourceFile, data: bytes | InputError, digest: bytes, columns: Mapping[str, str], encoder: Encoder
+    ) -> int:
         """Add a file with what can be read of it; how many articles that is."""
-        if isinstance(data, InputError):
-            items: Iterable[Any] = [Problem(file.source, str(data))]
-        else:
-            items = articles.read(file, data, self._columns)
         problems: list[Problem] = []
         count = 0
-        row = self._writer.add_file(file.address or self._writer.stored_path(file.path), file.source, digest)
-        for item in items:
-            if isinstance(item, Problem):
-                problems.append(item)
-                continue
-            if self._whole:
-                item, cut = passages.whole(item)
-            else:
-                cut = passages.cut(item, self._cutting.limit(encoder.passage_tokens), encoder.count_tokens)
-            hashed = [
-                (
-                    passage,
-                    embedding_hash(PassageText(passages.context(item.title, passage.headings), passage.text, passage.sentences)),
-                )
-                for passage in cut
-            ]
-            self._writer.add_article(row, item.source.removeprefix(file.source), item, hashed)
-            count += 1
+        row = self._writer.add_file(file.address or self._writer.stored_path(file.path), file.source, digest, columns)
+        with closing(self._items(file, data, columns)) as items:
+            for item in items:
+                if isinstance(item, Problem):
+                    problems.append(item)
+                    continue
+                if self._whole:
+                    item, cut = passages.whole(item)
+                else:
+                    cut = passages.cut(item, self._cutting.limit(encoder.passage_tokens), encoder.count_tokens)
+                hashed = [
+                    (
+                        passage,
+                        embedding_hash(
+                            PassageText(passages.context(item.title, passage.headings), passage.text, passage.sentences)
+                        ),
+                    )
+                    for passage in cut
+                ]
+                self._writer.add_article(row, item.source.removeprefix(file.source), item, hashed)
+                count += 1
         self._writer.set_problems(row, problems)
         self.problems += problems
         return count
+
+    def _items(
+        self, file: SourceFile, data: bytes | InputError, columns: Mapping[str, str]
+    ) -> Generator[Article | Problem, None, None]:
+        if isinstance(data, InputError):
+            yield Problem(file.source, str(data))
+        else:
+            yield from articles.read(file, data, columns)
 
 
 def _named(columns: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from semsearch.cutting import Cutting
 from semsearch.errors import InputError
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Citation, Passage, Problem
-from semsearch.store import FileRow, Reader, columns_of
+from semsearch.store import FileRow, Reader
 
 __all__ = ["verify", "verify_all"]
 
@@ -70,7 +70,7 @@ class _Again:
         if hashlib.sha256(data).digest() == file.sha256 and cutting.version == str(passages.VERSION):
             self._now = None
             return
-        for article in articles.read(found, data, columns_of(reader.meta)):
+        for article in articles.read(found, data, file.columns):
             if isinstance(article, Problem):
                 continue
             record = article.source.removeprefix(file.source)

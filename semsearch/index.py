@@ -684,7 +684,8 @@ def build(
         index (23 MB for the default model): faster, with not quite the same vectors, and not for models that only
         sentence-transformers can run. None for what the index has, or ``float`` where it is new.
     :param columns: of CSV and Parquet files, and keys of JSONL records, by what they are: ``{"text": "abstract", "title":
-        "headline"}``. Where there are none by these names, the usual ones are taken. None for those that the index has.
+        "headline"}``. Where there are none by these names, the usual ones are taken. None for those that were named for a file
+        when it was read before.
     :param passage_tokens: tokens of one passage at most, its title and headings included, from 16 to what the model takes: a
         longer paragraph is split at sentence ends. Paragraphs are never joined to fill a passage, so that greater numbers than
         the articles' paragraphs have change nothing. None for what the index has, or what the model takes where it is new;

@@ -10,7 +10,10 @@ import mailbox
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +29,7 @@ from pyarrow import parquet
 
 import semsearch
 from semsearch import articles
-from semsearch.articles import SourceFile, apart, documents, load, read
+from semsearch.articles import SourceFile, apart, documents, read
 from semsearch.articles.documents import packed
 from semsearch.errors import InputError
 from semsearch.records import Article, Problem
@@ -282,6 +285,9 @@ def test_bombs_are_bounded(monkeypatch):
     monkeypatch.setattr(packed, "_MAX_PARTS", 20)
     assert reason("a.md.gz", gzip.compress(bytes(2**21))) == "more than 1 MB when unpacked: unpack and split the file"
     assert reason("a.md.gz", gzip.compress(gzip.compress(b"text"))) == "packed twice: unpack it once"
+    assert reason("a.md.gz", gzip.compress(b"a") + b"more").endswith("something else follows what was packed")
+    assert only("a.md.gz", gzip.compress(BRIDGE.encode()) + bytes(512)).blocks
+    assert reason("a.md.gz", gzip.compress(b"") * 200_001).endswith("something else follows what was packed")
     assert reason("a.md.gz", gzip.compress(BRIDGE.encode())[:-12]) == "a damaged gzip file: it ends too early"
     inflated = made.zipped({**_parts(made.docx(BRIDGE)), "word/document.xml": b" " * 2**21})
     with pytest.raises(InputError, match=r"word/document.xml has 2 MB when unpacked, more than is read: split it"):
@@ -345,6 +351,10 @@ def test_what_is_none_is_told_in_one_line(name, data):
         (FEED.encode(), "feed"),
         (b"\xef\xbb\xbf <!DOCTYPE html><p>x", "html"),
         (b"just text", "text"),
+        (b"#include <header.h>\nint main() { std::vector<int> x; }", "text"),
+        (b"A note on <rss> and <html>", "text"),
+        (b"<!-- " + b"x" * 3000 + b" -->\n<html><body>x", "html"),
+        (b'<?xml version="1.0"?><!-- c --><feed xmlns="x">', "feed"),
     ],
 )
 def test_a_file_whose_name_says_nothing_says_what_it_is(data, kind):
@@ -356,7 +366,7 @@ def test_a_file_whose_name_says_nothing_says_what_it_is(data, kind):
 
 def test_a_reader_that_hangs_is_ended_and_the_next_file_is_read(monkeypatch):
     assert only("a.rtf", RTF)
-    child = apart._child
+    child = apart._idle
     assert child is not None
     monkeypatch.setattr(apart, "SECONDS", 0.2)
     os.kill(child.process.pid, signal.SIGSTOP)
@@ -368,7 +378,7 @@ def test_a_reader_that_hangs_is_ended_and_the_next_file_is_read(monkeypatch):
 
 def test_a_reader_that_crashes_costs_its_file_alone():
     assert only("a.rtf", RTF)
-    child = apart._child
+    child = apart._idle
     assert child is not None
     os.kill(child.process.pid, signal.SIGSTOP)
     killer = threading.Timer(0.1, os.kill, (child.process.pid, signal.SIGKILL))
@@ -376,6 +386,58 @@ def test_a_reader_that_crashes_costs_its_file_alone():
     assert reason("b.rtf", RTF) == "cannot be read: its reader crashed (signal 9)"
     killer.join()
     assert only("c.rtf", RTF)
+
+
+def test_only_what_is_waited_for_counts(monkeypatch):
+    assert only("a.rtf", RTF)
+    monkeypatch.setattr(apart, "SECONDS", 0.5)
+    monkeypatch.setattr(apart, "SECONDS_PER_MEGABYTE", 0.0)
+    table_of_many = ("text\n" + f'"{FERRY}"\n' * 300).encode()
+    written = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist([{"text": FERRY}] * 300), written)
+    count = 0
+    for _ in read(SourceFile(Path("/nowhere/a.parquet"), "a.parquet"), written.getvalue()):
+        count += 1
+        time.sleep(0.003)
+    assert count == 300
+    assert len(items("a.csv", table_of_many)) == 300
+
+
+def test_what_is_not_read_to_its_end_is_in_nobodys_way():
+    first = read(SourceFile(Path("/nowhere/a.rss"), "a.rss"), FEED.encode())
+    assert isinstance(next(first), Article)
+    second = read(SourceFile(Path("/nowhere/b.rss"), "b.rss"), FEED.encode())
+    assert isinstance(next(second), Article)
+    assert len(list(second)) == 1
+    first.close()  # type: ignore[attr-defined]
+    assert only("a.rtf", RTF)
+    held = read(SourceFile(Path("/nowhere/a.rss"), "a.rss"), FEED.encode())
+    next(held)
+    threads = [threading.Thread(target=only, args=("a.rtf", RTF)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_the_process_ends_with_the_run(tmp_path):
+    (tmp_path / "a.rtf").write_bytes(RTF)
+    build(str(tmp_path / "a.rtf"), tmp_path / "index")
+    assert apart._idle is None
+
+
+def test_a_reader_bounds_its_own_time(monkeypatch):
+    """Should the process that waits for it be gone, nobody else would end it."""
+    code = "import resource; from semsearch.articles import apart; apart._bound_time(0)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == -signal.SIGXCPU
+
+
+def test_no_process_to_be_had_is_told(monkeypatch):
+    apart.close()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert reason("a.rtf", RTF).startswith("cannot be read: no process can be started for it")
 
 
 def test_nothing_is_imported_from_the_folder_of_articles(tmp_path, monkeypatch):
@@ -432,17 +494,22 @@ def test_files_whose_library_is_missing_are_one_line_and_are_read_once_it_is_the
     assert (report.articles, report.added, report.problems) == (3, 2, ())
 
 
-def test_columns_are_remembered_and_others_are_read_anew(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("headline,abstract,summary\nx,the goat,the ferry\n")
+def test_columns_are_remembered_for_each_file(tmp_path):
+    one, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_text("headline,abstract,summary\nx,the goat,the ferry\n")
+    other.write_text("body,summary\nthe sound,the bridge\n")
     with pytest.raises(InputError, match="no column of text"):
-        build(str(path), tmp_path / "index")
-    build(str(path), tmp_path / "index", columns={"text": "abstract"})
-    path.write_text("headline,abstract,summary\nx,the goat,the ferry\ny,the bridge,the sound\n")
-    report, encoded = build(str(path), tmp_path / "index")
-    assert (report.changed, report.articles, len(encoded)) == (1, 2, 1)
-    report, encoded = build(str(path), tmp_path / "index", columns={"text": "summary"})
+        build(str(one), tmp_path / "index")
+    build(str(one), tmp_path / "index", columns={"text": "abstract"})
+    build(str(other), tmp_path / "index", columns={"text": "summary"})
+    one.write_text("headline,abstract,summary\nx,the goat,the ferry\ny,the bridge,the sound\n")
+    report, encoded = build([str(one), str(other)], tmp_path / "index")
+    assert (report.changed, report.unchanged) == (1, 1)
+    texts_now = {hit.text for hit in found(tmp_path / "index", "goat bridge ferry sound")}
+    assert texts_now == {"the goat", "the bridge"}
+    report, encoded = build(str(one), tmp_path / "index", columns={"text": "summary"})
     assert (report.changed, len(encoded)) == (1, 2)
-    assert load(SourceFile(path, "a.csv"))
+    with semsearch.open(tmp_path / "index", encoder=FakeEncoder()) as index:
+        assert {str(hit.verify()) for hit in index.search("goat bridge ferry sound")} == {"OK"}
     with pytest.raises(InputError, match="no column can be named for 'date', only for text and title"):
-        build(str(path), tmp_path / "index", columns={"date": "x"})
+        build(str(one), tmp_path / "index", columns={"date": "x"})

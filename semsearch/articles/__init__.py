@@ -26,6 +26,7 @@ from semsearch.records import Article, Block, Problem
 __all__ = [
     "COLUMNS",
     "MAX_ARTICLE_BYTES",
+    "NAMED",
     "SUFFIXES",
     "Found",
     "Missing",
@@ -40,6 +41,8 @@ __all__ = [
 
 COLUMNS = ("text", "title")
 """What columns of a table, or keys of a record, can be named for."""
+NAMED = documents.ROWS | {"jsonl"}
+"""Kinds of files whose columns can be named."""
 MAX_ARTICLE_BYTES = 32 * 2**20
 """A file that is one article may be this large (the King James Bible has 4.4 MB); one of many articles may be larger."""
 _MAX_DOCUMENT_BYTES = 512 * 2**20

@@ -1,8 +1,9 @@
 """Files read in a process of their own, which is ended when it takes too long: a library that hangs, fills all memory or crashes
 on a damaged file costs that file and nothing else.
 
-One such process serves a run, file by file; the next file after one that it did not survive starts another. What passes between
-the two is pickled: both are ours, and nothing of it is kept.
+A process serves one file after the other; after one that it did not survive, the next file starts another, and so does a file
+that is read while another one is not yet read to its end. What passes between the two is pickled: both are ours, and nothing of
+it is kept.
 
 Deliberately not here: the formats (`documents`).
 """
@@ -15,6 +16,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,14 +29,15 @@ from semsearch.errors import InputError
 __all__ = ["close", "read", "serve"]
 
 SECONDS = 60.0
-"""What a file may take; a PDF of a thousand pages takes 25."""
+"""For which a file may be waited for, not counting what becomes of its articles meanwhile; a PDF of a thousand pages takes 20."""
 SECONDS_PER_MEGABYTE = 6.0
 """What it may take beyond that."""
+_LOOK = 0.1
+"""Seconds after which it is looked again whether a file takes too long."""
 _MEMORY = 4 * 2**30
 """Bytes of memory that the process may fill, where the system can be told so."""
 _MAX_TEXT = 64 * 2**20
 """Characters that may come of one article."""
-_lock = threading.Lock()
 
 
 class _Child:
@@ -46,47 +49,54 @@ class _Child:
         code = "import sys; sys.path[:] = sys.argv[1:]; from semsearch.articles import apart; apart.serve()"
         paths = [path for path in sys.path if Path(path).is_absolute()]
         self.owner = os.getpid()
-        self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
-            [sys.executable, "-I", "-c", code, here, *paths],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        self.late = False
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+                [sys.executable, "-I", "-c", code, here, *paths],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read: no process can be started for it ({error})") from error
 
     def ask(self, kind: str, data: bytes, columns: Mapping[str, str]) -> Iterator[Draft | InputError]:
-        """What comes of a file. The process is gone when this ends early."""
-        timer = threading.Timer(SECONDS + SECONDS_PER_MEGABYTE * len(data) / 2**20, self._end)
-        timer.daemon = True
-        timer.start()
+        """What comes of a file. The process is gone if that is not taken to its end, or does not come to one."""
+        limit = SECONDS + SECONDS_PER_MEGABYTE * len(data) / 2**20
         finished = False
-        try:
-            assert self.process.stdin is not None
-            assert self.process.stdout is not None
-            pickle.dump((kind, data, dict(columns)), self.process.stdin, pickle.HIGHEST_PROTOCOL)
-            self.process.stdin.flush()
-            while (answer := pickle.load(self.process.stdout)) is not None:  # noqa: S301 (from our own process)
-                if isinstance(answer, _Failed):
-                    raise InputError(answer.reason)
-                yield answer
-            finished = True
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise InputError(self._what_happened()) from error
-        except InputError:
-            finished = True
-            raise
-        finally:
-            timer.cancel()
-            if not finished:
-                self.close()
+        with _Patience(self.process, limit) as patience:
+            try:
+                with patience.waiting():
+                    self._send((kind, data, dict(columns), limit))
+                    answer = self._next()
+                while answer is not None:
+                    if isinstance(answer, _Failed):
+                        finished = True
+                        raise InputError(answer.reason)
+                    yield answer
+                    with patience.waiting():
+                        answer = self._next()
+                finished = True
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+                if finished:
+                    raise
+                raise InputError(self._what_happened(late=patience.lost)) from error
+            finally:
+                if not finished:
+                    self.close()
 
-    def _end(self) -> None:
-        self.late = True
-        self.process.kill()
+    def _send(self, request: tuple[str, bytes, dict[str, str], float]) -> None:
+        assert self.process.stdin is not None
+        pickle.dump(request, self.process.stdin, pickle.HIGHEST_PROTOCOL)
+        self.process.stdin.flush()
 
-    def _what_happened(self) -> str:
+    def _next(self) -> Any:
+        assert self.process.stdout is not None
+        return pickle.load(self.process.stdout)  # noqa: S301 (from our own process)
+
+    def _what_happened(self, *, late: bool) -> str:
         code = self.process.wait()
-        if self.late:
+        # It counts its own time, too.
+        if late or code == -getattr(_signals(), "SIGXCPU", 0):
             return "takes too long to be read: the file is damaged, or made to do so"
         return f"cannot be read: its reader crashed ({'signal' if code < 0 else 'code'} {abs(code)})"
 
@@ -100,6 +110,58 @@ class _Child:
         self.process.wait()
 
 
+class _Patience:
+    """Kills a process that is waited for too long; time in which nobody waits for it does not count.
+
+    ``lost``: whether it had to.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.lost = False
+        self._process = process
+        self._left = seconds
+        self._since: float | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Patience:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def waiting(self) -> _Waiting:
+        """While this context is open, the process is waited for."""
+        return _Waiting(self)
+
+    def begin(self) -> None:
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        since, self._since = self._since, None
+        self._left -= time.monotonic() - (since or 0.0)
+
+    def _look(self) -> None:
+        while not self._done.wait(min(_LOOK, max(0.01, self._left))):
+            since = self._since
+            if since is not None and time.monotonic() - since > self._left:
+                self.lost = True
+                self._process.kill()
+                return
+
+
+class _Waiting:
+    def __init__(self, patience: _Patience) -> None:
+        self._patience = patience
+
+    def __enter__(self) -> None:
+        self._patience.begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.end()
+
+
 class _Failed:
     """What the process says of a file that cannot be read."""
 
@@ -107,30 +169,48 @@ class _Failed:
         self.reason = reason
 
 
-_child: _Child | None = None
+_lock = threading.Lock()
+_idle: _Child | None = None
+"""The process that waits for the next file, if there is one."""
 
 
 def read(kind: str, data: bytes, columns: Mapping[str, str]) -> Iterator[Draft | InputError]:
-    """As `documents.read`, in the other process.
+    """As `documents.read`, in another process.
 
     :raises InputError: if the file cannot be read, or took too long, or its reader crashed.
     """
-    global _child  # noqa: PLW0603 (one process for all files of a run)
+    child = _taken() or _Child()
+    try:
+        yield from child.ask(kind, data, columns)
+    finally:
+        _given_back(child)
+
+
+def _taken() -> _Child | None:
+    global _idle
     with _lock:
-        if _child is not None and (_child.owner != os.getpid() or _child.process.poll() is not None):
-            _child = None
-        if _child is None:
-            _child = _Child()
-        yield from _child.ask(kind, data, columns)
+        child, _idle = _idle, None
+    # One that was forked off has its parent's; it is not its to end.
+    return child if child is not None and child.owner == os.getpid() and child.process.poll() is None else None
+
+
+def _given_back(child: _Child) -> None:
+    global _idle  # noqa: PLW0603 (one process for all files of a run)
+    if child.process.poll() is not None:
+        return
+    with _lock:
+        if _idle is None:
+            _idle = child
+            return
+    child.close()
 
 
 @atexit.register
 def close() -> None:
-    """End the process, if there is one; the next file starts another."""
-    global _child  # noqa: PLW0603
-    if _child is not None and _child.owner == os.getpid():
-        _child.close()
-    _child = None
+    """End the process that waits for the next file, if there is one; that file starts another."""
+    child = _taken()
+    if child is not None:
+        child.close()
 
 
 def serve() -> None:
@@ -142,7 +222,8 @@ def serve() -> None:
     _bound_memory()
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            kind, data, columns = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
+            kind, data, columns, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
+            _bound_time(seconds)
             _answer(answers, kind, data, columns)
 
 
@@ -162,10 +243,18 @@ def _answer(answers: IO[bytes], kind: str, data: bytes, columns: Mapping[str, st
         say(_Failed("takes more memory than there is for one file: split it"))
     except RecursionError:
         say(_Failed("nested too deeply to be read"))
+    except BrokenPipeError:
+        raise
     except Exception as error:
         # Whatever a library stumbles over.
         say(_Failed(f"cannot be read ({type(error).__name__})"))
     answers.flush()
+
+
+def _signals() -> Any:
+    import signal
+
+    return signal
 
 
 def _bound_memory() -> None:
@@ -176,4 +265,16 @@ def _bound_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (min(_MEMORY, most) if most > 0 else _MEMORY, most))
     except (ImportError, ValueError, OSError):
         # Windows has no such bound, macOS does not keep it: the time is bounded all the same.
+        return
+
+
+def _bound_time(seconds: float) -> None:
+    """End this process when it has computed for so long, should the one that waits for it be gone."""
+    try:
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, most))
+    except (ImportError, ValueError, OSError):
         return

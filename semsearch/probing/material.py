@@ -6,7 +6,7 @@ Deliberately not here: probes, other indexes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from semsearch.errors import InputError
 from semsearch.probing.probes import Place, near_copy
 from semsearch.protocols import Encoder
 from semsearch.records import Article, Problem
-from semsearch.store import ArticleText, FileRow, Reader, SizedArticle, columns_of
+from semsearch.store import ArticleText, FileRow, Reader, SizedArticle
 
 __all__ = ["Material", "as_indexed", "chosen", "cut", "elsewhere", "read_again"]
 
@@ -69,8 +69,7 @@ def read_again(reader: Reader, wanted: Sequence[SizedArticle]) -> tuple[list[Art
     by_file: dict[int, set[str]] = {}
     for article in wanted:
         by_file.setdefault(article.file, set()).add(article.source)
-    columns = columns_of(reader.meta)
-    found = [article for number, sources in by_file.items() for article in _of_file(files[number], sources, columns)]
+    found = [article for number, sources in by_file.items() for article in _of_file(files[number], sources)]
     if not found:
         raise InputError(
             "the files of the articles are not where they were, or have changed: run semsearch index SOURCE... first"
@@ -78,7 +77,7 @@ def read_again(reader: Reader, wanted: Sequence[SizedArticle]) -> tuple[list[Art
     return sorted(found, key=lambda article: article.source), len(wanted) - len(found)
 
 
-def _of_file(file: FileRow, sources: set[str], columns: Mapping[str, str]) -> Iterator[Article]:
+def _of_file(file: FileRow, sources: set[str]) -> Iterator[Article]:
     known = SourceFile(Path(file.path), file.source)
     try:
         data = articles.load(known)
@@ -86,7 +85,7 @@ def _of_file(file: FileRow, sources: set[str], columns: Mapping[str, str]) -> It
         return
     if hashlib.sha256(data).digest() != file.sha256:
         return
-    for article in articles.read(known, data, columns):
+    for article in articles.read(known, data, file.columns):
         if not isinstance(article, Problem) and article.source in sources:
             yield article
 

@@ -23,7 +23,7 @@ from semsearch.store.files import DATABASE
 from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
 from semsearch.store.segments import SEGMENT_ROWS, Codes
-from semsearch.store.tables import FileRow, columns_of, embedding_hash, network_of, number_of, recall_of, target_of
+from semsearch.store.tables import FileRow, embedding_hash, network_of, number_of, recall_of, target_of
 
 __all__ = [
     "DATABASE",
@@ -36,7 +36,6 @@ __all__ = [
     "PassageRow",
     "Reader",
     "SizedArticle",
-    "columns_of",
     "embedding_hash",
     "network_of",
     "number_of",

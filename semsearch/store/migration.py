@@ -2,7 +2,8 @@
 
 Formats 1 to 3 had other files of vectors: all vectors come anew, and so do the words. 1 had no lexical side, 1 and 2 no checksums
 of pages; in all three the spans of sentences took more bytes. 4 had no place for a network in 8 bits, 5 none for the numbers of
-pages. What is derived anew is derived by the commit that follows; killed before it, the index is what it was.
+pages and the names of columns. What is derived anew is derived by the commit that follows; killed before it, the index is what it
+was.
 
 Deliberately not here: indexes that are only read (a reader refuses an earlier format).
 """
@@ -32,7 +33,10 @@ DELETE FROM segments;
 DELETE FROM lexical;
 DELETE FROM lexical_rows;
 """
-_PAGES = "ALTER TABLE passages ADD COLUMN page INTEGER NOT NULL DEFAULT 0"
+_FROM_5 = """
+ALTER TABLE passages ADD COLUMN page INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE files ADD COLUMN columns TEXT NOT NULL DEFAULT '{}';
+"""
 _STRICT = 3
 """The first format whose tables are strict."""
 _NETWORK = 5
@@ -63,7 +67,7 @@ def run(database: apsw.Connection, version: int) -> None:
     if version < 2:
         database.execute(_FROM_1)
         words.add_languages(database)
-    database.execute(_PAGES)
+    database.execute(_FROM_5)
     if version < _STRICT:
         _make_strict(database)
     elif version < _NETWORK:

@@ -32,7 +32,7 @@ from semsearch.store.database import (
 from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import size_of
 from semsearch.store.filtering import Allowed
-from semsearch.store.tables import PASSAGE, FileRow, depth_of, file_rows, fingerprint_of, metadata_of, public_id
+from semsearch.store.tables import PASSAGE, FileRow, columns_of, depth_of, file_rows, fingerprint_of, metadata_of, public_id
 from semsearch.store.tables import passage as passage_of
 from semsearch.vectors import Vectors
 
@@ -479,14 +479,14 @@ class Reader:
         self.check_process()
         with self._reading():
             row = self._database.execute(
-                "SELECT f.id, f.path, f.source, f.sha256, a.record FROM passages p JOIN articles a ON a.id = p.article"
+                "SELECT f.id, f.path, f.source, f.sha256, f.columns, a.record FROM passages p JOIN articles a ON a.id = p.article"
                 " JOIN files f ON f.id = a.file WHERE p.id = ?",
                 (passage,),
             ).fetchone()
         if row is None:
             raise damaged(self.folder, "a passage is missing")
-        number, path, source, digest, record = row
-        return FileRow(number, self._real(path), source, digest, []), record
+        number, path, source, digest, columns, record = row
+        return FileRow(number, self._real(path), source, digest, [], columns_of(columns)), record
 
     def canaries(self) -> tuple[list[str], Matrix]:
         """The texts whose vectors are kept to know the model by, and what it made of them as questions: float32 (n, d)."""

@@ -54,7 +54,8 @@ _HEAD = 5
 
 
 class FileRow(NamedTuple):
-    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes.
+    """A file that was indexed: ``path`` as stored, ``source`` as the user knows it, ``sha256`` of its bytes, ``columns`` by what
+    they are that were named for it.
 
     Of a page or feed that was fetched, both are its address.
     """
@@ -64,6 +65,7 @@ class FileRow(NamedTuple):
     source: str
     sha256: bytes
     problems: list[Problem]
+    columns: dict[str, str]
 
     @property
     def is_address(self) -> bool:
@@ -73,13 +75,14 @@ class FileRow(NamedTuple):
 
 def file_rows(database: apsw.Connection) -> Iterator[FileRow]:
     """All files that were indexed."""
-    for number, path, source, digest, problems in database.execute("SELECT id, path, source, sha256, problems FROM files"):
+    statement = "SELECT id, path, source, sha256, problems, columns FROM files"
+    for number, path, source, digest, problems, columns in database.execute(statement):
         try:
             told = [Problem(str(what), str(reason)) for what, reason in json.loads(problems)]
         except (TypeError, ValueError):
             # What was wrong with a file is told again, no more.
             told = []
-        yield FileRow(number, path, source, digest, told)
+        yield FileRow(number, path, source, digest, told, columns_of(columns))
 
 
 def embedding_hash(text: PassageText) -> bytes:
@@ -208,12 +211,11 @@ def target_of(meta: Mapping[str, str]) -> float:
     return found if 0 < found <= 1 else TARGET_RECALL
 
 
-def columns_of(meta: Mapping[str, str]) -> dict[str, str]:
-    """The columns of tables by what they are, out of the facts on the index; none where none were named."""
+def columns_of(stored: Any) -> dict[str, str]:
+    """Columns by what they are, as a file was read with them; none where none were named."""
     try:
-        found = json.loads(meta["columns"])
-        return {str(role): str(name) for role, name in found.items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return {str(role): str(name) for role, name in json.loads(stored).items()}
+    except (TypeError, ValueError, AttributeError):
         return {}
 
 

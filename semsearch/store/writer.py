@@ -180,14 +180,16 @@ class Writer:
         """The absolute path of what `stored_path` gave."""
         return Path(stored if is_address(stored) else os.path.normpath(self._base / stored))
 
-    def add_file(self, path: str, source: str, sha256: bytes) -> int:
+    def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id.
 
         :param path: from `stored_path`, or an address.
+        :param columns: by what they are, that were named for it.
         """
         with translated(self.folder):
             self._database.execute(
-                "INSERT INTO files (path, source, sha256, problems) VALUES (?, ?, ?, '[]')", (path, source, sha256)
+                "INSERT INTO files (path, source, sha256, problems, columns) VALUES (?, ?, ?, '[]', ?)",
+                (path, source, sha256, json.dumps(dict(columns or {}))),
             )
             return int(self._database.last_insert_rowid())
 

@@ -8,6 +8,7 @@ Deliberately not here: what becomes of a draft's title and metadata (`articles`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
@@ -66,7 +67,11 @@ _MARKS = (
     (b"{\\rtf", "rtf"),
     (b"PAR1", "parquet"),
 )
-_HEAD = 2048
+_HEAD = 8192
+_FIRST_TAG = re.compile(
+    rb"(?:<\?[^>]*\?>\s*|<!--.*?-->\s*|<!doctype (?!html)[^>]*>\s*)*<(!doctype html|[a-z:]+)(?=[\s>])", re.IGNORECASE | re.DOTALL
+)
+"""The first element of a page or feed, behind declarations and comments."""
 
 
 class Missing(InputError):
@@ -92,10 +97,11 @@ def sniffed(data: bytes) -> str:
     if head.startswith(b"PK\x03\x04"):
         packed = data[:_HEAD]
         return "epub" if b"application/epub+zip" in packed else "odt" if b"opendocument.text" in packed else "docx"
-    lower = head.lower()
-    if any(mark in lower for mark in (b"<rss", b"<feed", b"<rdf:rdf")):
+    begins = _FIRST_TAG.match(data[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n"))
+    tag = begins[1].lower() if begins else b""
+    if tag in (b"rss", b"feed", b"rdf:rdf"):
         return "feed"
-    if any(mark in lower for mark in (b"<!doctype html", b"<html", b"<head", b"<body")):
+    if tag in (b"!doctype html", b"html", b"head", b"body"):
         return "html"
     return "text"
 

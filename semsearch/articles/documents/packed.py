@@ -20,7 +20,11 @@ _MAX_PARTS = 20_000
 _MAX_READ = 256 * 2**20
 """Bytes of all parts that are read."""
 _GZIP = b"\x1f\x8b"
-_STEP = 2**20
+_FIRST_STEP = 512
+_STEP = 2**16
+_MOST_AT_ONCE = 2**20
+_MAX_MEMBERS = 200_000
+"""Pieces that were packed each by itself; of a file that is made of them (bgzip) each has some 60 KB."""
 
 
 def is_gzip(data: bytes) -> bool:
@@ -35,22 +39,31 @@ def gunzipped(data: bytes, limit: int) -> bytes:
     :raises InputError: if it is more, damaged, or packed once more.
     """
     parts: list[bytes] = []
-    left, rest = limit, data
+    view, at, left = memoryview(data), 0, limit
     try:
-        while rest.startswith(_GZIP):
+        for _ in range(_MAX_MEMBERS):
+            if bytes(view[at : at + 2]) != _GZIP:
+                break
             member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            # What is not used of a piece is copied: of a small member little is given.
+            step = _FIRST_STEP
             while not member.eof:
-                part = member.decompress(rest, min(_STEP, left + 1))
-                rest = member.unconsumed_tail
+                piece = view[at : at + step]
+                part = member.decompress(piece, min(_MOST_AT_ONCE, left + 1))
+                used = len(piece) - len(member.unconsumed_tail) - len(member.unused_data)
+                if not used and not part and not member.eof:
+                    raise InputError("a damaged gzip file: it ends too early")
+                at += used
                 left -= len(part)
                 if left < 0:
                     raise InputError(f"more than {limit / 2**20:,.0f} MB when unpacked: unpack and split the file")
                 parts.append(part)
-                if not part and not rest and not member.eof:
-                    raise InputError("a damaged gzip file: it ends too early")
-            rest = member.unused_data
+                step = min(_STEP, 2 * step)
     except zlib.error as error:
         raise InputError("a damaged gzip file, which cannot be unpacked") from error
+    # Tapes are filled up with zeros.
+    if bytes(view[at:]).strip(b"\0"):
+        raise InputError("a damaged gzip file: something else follows what was packed")
     unpacked = b"".join(parts)
     if is_gzip(unpacked):
         raise InputError("packed twice: unpack it once")
