@@ -115,7 +115,8 @@ def test_status_and_remove(folder):
     status = json.loads(run("status", "--json").stdout)
     assert {"articles", "passages", "model", "generation", "bytes"} <= set(status)
     assert (status["articles"], status["generation"], status["model"]) == (2, 1, "fake")
-    assert "articles     2\n" in run("status").stdout
+    assert "articles       2\n" in run("status").stdout
+    assert "passage_tokens what the model takes\n" in run("status").stdout
     assert json.loads(run("remove", "articles/oil.txt", "--json").stdout) == {"removed": 1}
     assert json.loads(run("status", "--json").stdout)["articles"] == 1
     assert "not in the index" in fails("remove", "articles/oil.txt")

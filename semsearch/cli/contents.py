@@ -32,11 +32,14 @@ def status(path: str, as_json: bool) -> None:
         print_json(facts)
     else:
         for key, value in facts.items():
-            say(f"{key:<12} {_shown(value)}")
+            say(f"{key:<14} {_shown(value)}")
 
 
 def _shown(value: Any) -> str:
     """A fact as a line of ``status`` has it."""
+    if value is None:
+        # Of the tokens of a passage, the one fact that there need not be.
+        return "what the model takes"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
