@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import made
 import pytest
 from conftest import FakeEncoder
 from helpers import CHROMIUM, FILLER, Served, records
@@ -397,6 +398,24 @@ def test_a_long_article_is_shown_in_parts(odd):
     days = [text.split(" ")[4] for text in shown.all_inner_texts()]
     assert days == [str(number) for number in range(1700)]
     assert odd.locator(".text h2").all_inner_texts() == ["Part 0", "Part 1", "Part 2", "Part 3"]
+
+
+def test_the_pages_of_a_pdf_are_told(browser, tmp_path):
+    text = "The sword of the {} page was forged in the north and lay in the museum for a hundred years."
+    (tmp_path / "a.pdf").write_bytes(made.pdf([[text.format(word)] for word in ("first", "second", "third")]))
+    with semsearch.build(tmp_path / "a.pdf", tmp_path / "index", encoder=FakeEncoder()) as index:
+        served = Served(index)
+        try:
+            with browser.new_context() as context:
+                opened = context.new_page()
+                opened.set_default_timeout(15_000)
+                opened.goto(f"{served.url}?q=sword")
+                opened.locator(".hit .trail").first.get_by_text("a.pdf, page ").wait_for()
+                opened.locator(".hit h2 a").first.click()
+                opened.locator(".reader .found").wait_for()
+                assert opened.locator(".text .leaf").all_inner_texts() == ["page 1", "page 2", "page 3"]
+        finally:
+            served.stop()
 
 
 def test_the_focus_stays_where_more_was_asked_for(page, served):

@@ -437,6 +437,8 @@ function showArticle(found, wanted) {
     total: found.n_passages,
     firstHeading: found.passages[0]?.heading ?? "",
     lastHeading: found.passages.at(-1)?.heading ?? "",
+    firstPage: found.passages[0]?.page ?? 0,
+    lastPage: found.passages.at(-1)?.page ?? 0,
     extending: false,
   };
   $("unread").textContent = "";
@@ -451,7 +453,7 @@ function showArticle(found, wanted) {
     ...[day(found.metadata), typeof author === "string" ? author : "", found.source].filter(Boolean).map((part) => make("span", {}, part)),
     url ? make("span", {}, make("a", { href: url, rel: "noopener noreferrer external", target: "_blank" }, new URL(url).hostname)) : "",
   );
-  $("text").replaceChildren(...paragraphs(found.passages, wanted, ""));
+  $("text").replaceChildren(...paragraphs(found.passages, wanted, "", 0));
   edges();
   show(true);
   const target = $("text").querySelector(".found");
@@ -464,10 +466,14 @@ function showArticle(found, wanted) {
   }
 }
 
-function paragraphs(passages, wanted, heading) {
+function paragraphs(passages, wanted, heading, leaf) {
   const elements = [];
   const best = hits.find((hit) => hit.passage_id === wanted);
   for (const item of passages) {
+    if (item.page && item.page !== leaf) {
+      leaf = item.page;
+      elements.push(make("p", { class: "leaf" }, `page ${leaf}`));
+    }
     if (item.heading !== heading) {
       heading = item.heading;
       if (item.heading) elements.push(make("h2", {}, item.heading));
@@ -494,16 +500,19 @@ async function extend(later) {
     const found = await get(`articles/${of.article}`, [["first", first], ["limit", limit]]);
     if (of !== reading) return; // another article is open
     if (later) {
-      $("text").append(...paragraphs(found.passages, "", of.lastHeading));
+      $("text").append(...paragraphs(found.passages, "", of.lastHeading, of.lastPage));
       of.last = first + found.passages.length;
       of.lastHeading = found.passages.at(-1)?.heading ?? of.lastHeading;
+      of.lastPage = found.passages.at(-1)?.page ?? of.lastPage;
     } else {
       const height = document.documentElement.scrollHeight;
-      const elements = paragraphs(found.passages, "", "");
+      const elements = paragraphs(found.passages, "", "", 0);
       if (found.passages.at(-1)?.heading === of.firstHeading && of.firstHeading) $("text").querySelector("h2")?.remove();
+      if (found.passages.at(-1)?.page === of.firstPage) $("text").querySelector(".leaf")?.remove();
       $("text").prepend(...elements);
       of.first = first;
       of.firstHeading = found.passages[0]?.heading ?? "";
+      of.firstPage = found.passages[0]?.page ?? 0;
       scrollBy(0, document.documentElement.scrollHeight - height);
     }
     $("unread").textContent = "";
