@@ -48,15 +48,17 @@ _ROW_PITCH = 2.2
 """Times the distance of lines that the rows of a table are apart at most."""
 _EVEN = 4
 """Rows that must be evenly apart for the outermost to belong to the others."""
-_LARGER = 1.12
-"""Times the size of most letters that those of a title have."""
+_LARGER = 1.2
+"""Times the size of most letters that those of a title have, and of no running row."""
+_SMALLER = 0.9
+"""Times the size of most letters that small print has at most."""
 _LONGEST_NUMBER = 60
 _LONGEST_RUNNING = 300
 _LONGEST_WORD = 100
 """Characters; what is longer is no number, no running row, no word."""
-_MAX_GAPS = 10_000
 _MAX_TRIES = 32
-"""A drawing may be made of letters; no page of text has as many, nor white of so many kinds."""
+_MAX_LOOKED_AT = 200_000
+"""Times that white is looked for on a page, and gaps that are looked at for it altogether: a drawing may be made of letters."""
 _PAGE_NUMBER = re.compile(
     r"\W*(?:(?:page|seite|página|p)\W*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\W*(?:of|von|de|sur|/)?\W*\d{1,4})?\W*", re.IGNORECASE
 )
@@ -172,7 +174,9 @@ def without_running(pages: Sequence[Page]) -> list[Page]:
     near: _Near = defaultdict(list)
     for edge in edges:
         for name in edge.names:
-            near[edge.page, name].append(edge)
+            # The numbers of a text say nothing of those that count pages.
+            if not edge.flows or name == (edge.text.casefold(), 0):
+                near[edge.page, name].append(edge)
     printed = _printed(edges)
     gone: set[int] = set()
     for at, edge in enumerate(edges):
@@ -228,7 +232,7 @@ def _edges_of(page: Page, body: float) -> list[_Edge]:
         row, text = rows[at], _written(rows[at])
         inwards = rows[at : at + _EVEN] if at in head else rows[max(0, at - _EVEN + 1) : at + 1]
         size = _widest(row).size
-        names = _names(row, text, page.number, small=size < body / _LARGER)
+        names = _names(row, text, page.number, small=size <= _SMALLER * body)
         found.append(_Edge(page.number, row, text, names, _are_even(inwards), inside[text] > 0, size > _LARGER * body))
     return found
 
@@ -286,11 +290,21 @@ def _repeats(edge: _Edge, near: _Near, count: int) -> bool:
     if len(_repeated(edge, edge.names[0], near, _BOTH_WAYS)) >= enough:
         if not (edge.flows or edge.large):
             return True
-        # The head of a table, or a title, is said once.
-        return not edge.among and bool(_repeated(edge, edge.names[0], near, range(-_NEAR, 0)))
+        return _said_before(edge, near)
     if edge.flows or edge.large:
         return False
     return any(len(_repeated(edge, name, near, _BOTH_WAYS)) >= enough for name in edge.names[1:])
+
+
+def _said_before(edge: _Edge, near: _Near) -> bool:
+    """Whether a row that may be the head of a table, or a title, is on three pages that follow each other, not first on this one.
+
+    Two rows of a table may be the same by chance, those of numbers above all.
+    """
+    if edge.among or (edge.flows and _NUMBER.search(edge.text)):
+        return False
+    before, earlier, after = (bool(_repeated(edge, edge.names[0], near, (away,))) for away in (-1, -2, 1))
+    return before and (earlier or after)
 
 
 def _numbers_page(edge: _Edge, near: _Near, count: int) -> bool:
@@ -436,9 +450,11 @@ def _gutters(segments: Sequence[Segment]) -> list[float]:
     for row in _rows(segments):
         gaps += [(left, right) for left, right in pairwise(row) if right.left - left.right > 0.6 * min(left.size, right.size)]
     gutters: list[float] = []
-    tries = _MAX_TRIES if len(gaps) <= _MAX_GAPS else 0
-    while gaps and tries and len(gutters) < _MAX_GUTTERS:
-        tries -= 1
+    looked_at = 0
+    for _ in range(_MAX_TRIES):
+        looked_at += len(gaps)
+        if not gaps or looked_at > _MAX_LOOKED_AT or len(gutters) == _MAX_GUTTERS:
+            break
         place = _most_shared(gaps)
         here = [(left, right) for left, right in gaps if left.right <= place <= right.left]
         gaps = [(left, right) for left, right in gaps if not left.right <= place <= right.left]
@@ -569,7 +585,8 @@ def _join(paragraph: Paragraph, words: Counter[str]) -> None:
 def _before(text: str, following: str, words: Counter[str]) -> str:
     """A line as it stands before the next one: with a space, or without the hyphen at which a word was broken."""
     end = text[-_LONGEST_WORD:]
-    broken, first = _BROKEN_WORD.search(end), _FIRST_WORD.match(following)
+    broken = _BROKEN_WORD.search(end) if end.endswith("-") else None
+    first = _FIRST_WORD.match(following)
     if broken and first:
         with_hyphen, joined = f"{broken[1]}-{first[0]}".casefold(), f"{broken[1]}{first[0]}".casefold()
         # A word that has a hyphen anyway keeps it: as the rest of the text spells it, and before a capital.

@@ -24,6 +24,7 @@ from semsearch.articles.documents.layout import Page, Paragraph, Segment
 from semsearch.articles.outline import Piece, squeeze
 from semsearch.errors import InputError
 from semsearch.records import Block
+from semsearch.scripts import UNSPACED
 
 __all__ = ["read"]
 
@@ -51,6 +52,8 @@ _LARGER = 1.12
 _NEARLY = 1.05
 """Times as large that of two letters of one size one is at most."""
 _HEADING_WORDS = 20
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+"""Two of these letters are a word, about."""
 _FILE_NAME = re.compile(r"(?:microsoft word\s*-.*|\S+\.\w{2,5}|untitled.*|document\d*|\W*)\Z", re.IGNORECASE)
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d{2})?(\d{2})?")
 _NO_LETTER = re.compile(r"[\W_]+")
@@ -291,7 +294,7 @@ def _is_large(paragraph: Paragraph, body: float) -> bool:
 
 def _is_heading(paragraph: Paragraph, body: float) -> bool:
     text = paragraph.text
-    words = len(text.split())
+    words = len(text.split()) + len(_UNSPACED.findall(text)) // 2
     if paragraph.is_table or not any(map(str.isalpha, text)) or words > 2 * _HEADING_WORDS:
         return False
     if _is_large(paragraph, body):
