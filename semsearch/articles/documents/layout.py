@@ -62,6 +62,8 @@ _MAX_LOOKED_AT = 200_000
 _PAGE_NUMBER = re.compile(
     r"\W*(?:(?:page|seite|página|p)\W*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\W*(?:of|von|de|sur|/)?\W*\d{1,4})?\W*", re.IGNORECASE
 )
+_COUNTS = "\0\0"
+"""What all rows are known as that have the number of their page set off."""
 _ALONE = ("\0", 0)
 """What all numbers that stand alone are known as."""
 _NUMBER = re.compile(r"(?<!\d)\d{1,6}(?!\d)")
@@ -173,9 +175,10 @@ def without_running(pages: Sequence[Page]) -> list[Page]:
     edges = _edges(pages)
     near: _Near = defaultdict(list)
     for edge in edges:
-        for name in edge.names:
-            # The numbers of a text say nothing of those that count pages.
-            if not edge.flows or name == (edge.text.casefold(), 0):
+        # The numbers of a text say nothing of those that count pages.
+        counted = [] if edge.flows else [*edge.doubtful, *((_COUNTS, ahead) for _, ahead in edge.names[1:])]
+        for name in (*(edge.names[:1] if edge.flows else edge.names), *counted):
+            if not edge.flows or name != _ALONE:
                 near[edge.page, name].append(edge)
     printed = _printed(edges)
     gone: set[int] = set()
@@ -188,12 +191,17 @@ def without_running(pages: Sequence[Page]) -> list[Page]:
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """A row at the head or the foot of a page. ``names`` is what it is known as on other pages, as it is written first."""
+    """A row at the head or the foot of a page.
+
+    ``names`` is what it is known as on other pages: all of it first, then without a number that may count pages, with how far
+    that is ahead of the page's. ``doubtful`` are more of these, of numbers that are not set off from the rest.
+    """
 
     page: int
     row: Sequence[Segment]
     text: str
     names: Sequence[tuple[str, int]]
+    doubtful: Sequence[tuple[str, int]]
     flows: bool
     """Whether it stands among rows that are evenly apart and of one size, as those of a table and of a text do."""
     among: bool
@@ -232,8 +240,8 @@ def _edges_of(page: Page, body: float) -> list[_Edge]:
         row, text = rows[at], _written(rows[at])
         inwards = rows[at : at + _EVEN] if at in head else rows[max(0, at - _EVEN + 1) : at + 1]
         size = _widest(row).size
-        names = _names(row, text, page.number, small=size <= _SMALLER * body)
-        found.append(_Edge(page.number, row, text, names, _are_even(inwards), inside[text] > 0, size > _LARGER * body))
+        names, doubtful = _names(row, text, page.number, small=size <= _SMALLER * body)
+        found.append(_Edge(page.number, row, text, names, doubtful, _are_even(inwards), inside[text] > 0, size > _LARGER * body))
     return found
 
 
@@ -254,26 +262,27 @@ def _are_even(rows: Sequence[Sequence[Segment]]) -> bool:
     return even and max(sizes) - min(sizes) <= 0.08 * max(sizes)
 
 
-def _names(row: Sequence[Segment], text: str, page: int, *, small: bool) -> list[tuple[str, int]]:
-    """What a row is known as: all of it; and without a number that may count pages, with how far that is ahead of the page's.
+def _names(row: Sequence[Segment], text: str, page: int, *, small: bool) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """What a row is known as, and what it may be known as: ``names`` and ``doubtful`` of an edge.
 
     :param small: of letters smaller than the text's.
     """
     if len(text) <= _LONGEST_NUMBER and _PAGE_NUMBER.fullmatch(text):
-        return [_ALONE]
-    names = [(text.casefold(), 0)]
+        return [_ALONE, *(("", value - page) for value in _values(text)[:1])], []
+    names: list[tuple[str, int]] = [(text.casefold(), 0)]
+    doubtful: list[tuple[str, int]] = []
     if len(text) > _LONGEST_RUNNING:
-        return names
+        return names, doubtful
     at = 0
     for segment in row:
         alone = len(segment.text) <= _LONGEST_NUMBER and _PAGE_NUMBER.fullmatch(segment.text) is not None
         for number in _NUMBER.finditer(segment.text):
             begin, end = at + number.start(), at + number.end()
             # "Example 3" is the third example; in small print, or set off from the rest, it is a page.
-            if alone or small or _SET_OFF.search(text[max(0, begin - 12) : begin]):
-                names.append((f"{text[:begin]}\0{text[end:]}".casefold(), int(number[0]) - page))
+            known = alone or small or _SET_OFF.search(text[max(0, begin - 12) : begin])
+            (names if known else doubtful).append((f"{text[:begin]}\0{text[end:]}".casefold(), int(number[0]) - page))
         at += len(segment.text) + 1
-    return names
+    return names, doubtful
 
 
 def _repeated(edge: _Edge, name: tuple[str, int], near: _Near, pages: Iterable[int]) -> list[_Edge]:
@@ -293,7 +302,9 @@ def _repeats(edge: _Edge, near: _Near, count: int) -> bool:
         return _said_before(edge, near)
     if edge.flows or edge.large:
         return False
-    return any(len(_repeated(edge, name, near, _BOTH_WAYS)) >= enough for name in edge.names[1:])
+    # As far ahead as the numbers of pages that are set off, at this height.
+    counts = [name for name in edge.doubtful if _repeated(edge, (_COUNTS, name[1]), near, _BOTH_WAYS)]
+    return any(len(_repeated(edge, name, near, _BOTH_WAYS)) >= enough for name in (*edge.names[1:], *counts))
 
 
 def _said_before(edge: _Edge, near: _Near) -> bool:
