@@ -67,8 +67,13 @@ def pdf(
     return bytes(document.output())
 
 
-def drawn(pages: Sequence[Sequence[tuple[float, float, float, str]]]) -> bytes:
-    """A PDF: of each page what stands where, as points from the left and from the top, the size of the letters, the text."""
+def drawn(
+    pages: Sequence[Sequence[tuple[float, float, float, str]]], *, sideways: Sequence[tuple[float, float, float, str]] = ()
+) -> bytes:
+    """A PDF: of each page what stands where, as points from the left and from the top, the size of the letters, the text.
+
+    :param sideways: on each page, upwards from its place.
+    """
     document = FPDF(format="A4", unit="pt")
     document.set_auto_page_break(False)
     for page in pages:
@@ -76,6 +81,10 @@ def drawn(pages: Sequence[Sequence[tuple[float, float, float, str]]]) -> bytes:
         for left, top, size, text in page:
             document.set_font("Helvetica", size=size)
             document.text(left, top, text)
+        for left, top, size, text in sideways:
+            document.set_font("Helvetica", size=size)
+            with document.rotation(90, left, top):
+                document.text(left, top, text)
     return bytes(document.output())
 
 

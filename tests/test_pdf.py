@@ -179,6 +179,7 @@ def test_a_title_that_goes_over_slides_is_said_once():
             (300, 825, 9, ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "1", "2", "3", "4"][page - 1]),
         ],
         lambda page: [(50, 825, 9, f"A-{page + 40}")],
+        lambda page: [(50, 825, 11, f"The Lights {page}")] if page % 2 else [(50, 825, 11, str(page)), (250, 825, 11, "Annals")],
         lambda page: [(50 if page % 2 else 540, 30, 9, str(page + 100)), (250, 30, 9, "Left" if page % 2 else "Right")],
         lambda page: [(50, 30, 9, f"Chapter {1 + (page > 6)}. Of Stones"), (540, 30, 9, str(page))],
         lambda page: [(50, 30, 9, "Ministry of Seas"), (50, 42, 9, "Circular 17/3"), (50, 825, 9, f"- {page} -")],
@@ -404,6 +405,27 @@ def test_long_texts_and_crowded_pages_are_read_in_proportion():
         kept = layout.without_running([Page(1, 842, segments)])
         letters = words("".join(paragraph.text for paragraph in layout.paragraphs(kept)))
         assert len(letters) == len(words("".join(segment.text for segment in segments)))
+
+
+def test_what_is_set_sideways_amid_a_page_is_text_and_a_stamp_in_its_margin_is_none():
+    page = [(100, 200 + 13 * row, 11, f"The {what} is in the harbour.") for row, what in enumerate(("goat", "ferry", "bell"))]
+    heads = [(200 + 20 * at, 500, 9, f"{what} in tons") for at, what in enumerate(("Cork", "Salt", "Fish"))]
+    stamp = [(25, 600, 14, "arXiv:1234.5678 [physics] 1 Jan 2020")]
+    expected = "The goat is in the harbour. The ferry is in the harbour. The bell is in the harbour."
+    assert " ".join(said(made.drawn([page], sideways=stamp))) == expected
+    assert " ".join(said(made.drawn([page], sideways=[*stamp, *heads]))) == f"{expected} Cork in tons Salt in tons Fish in tons"
+
+
+def test_letters_without_spaces_are_counted_as_words_are():
+    large = [
+        Segment("灯台は一八三八年の夏に二百人の男たちが建てました" * 2, 50, 500, 100 + 20 * row, 116 + 20 * row)
+        for row in range(4)
+    ]
+    small = [Segment("灯台守は蜂を飼っていました。" * 4, 50, 500, 200 + 12 * row, 210 + 12 * row) for row in range(40)]
+    found = layout.paragraphs([Page(1, 842, [*large, *small])])
+    assert [kind for kind, _, _ in pdf._pieces(found)] == ["paragraph", "paragraph"]
+    heading = layout.paragraphs([Page(1, 842, [Segment("灯台の話", 50, 200, 100, 116), *small])])
+    assert [kind for kind, _, _ in pdf._pieces(heading)] == ["heading", "paragraph"]
 
 
 def test_turned_pages_are_read_upright():

@@ -312,7 +312,8 @@ def _said_before(edge: _Edge, near: _Near) -> bool:
 
     Two rows of a table may be the same by chance, those of numbers above all.
     """
-    if edge.among or (edge.flows and _NUMBER.search(edge.text)):
+    by_chance = edge.flows and _NUMBER.search(edge.text) and len(_repeated(edge, edge.names[0], near, _BOTH_WAYS)) <= 2
+    if edge.among or by_chance:
         return False
     before, earlier, after = (bool(_repeated(edge, edge.names[0], near, (away,))) for away in (-1, -2, 1))
     return before and (earlier or after)
@@ -440,7 +441,8 @@ def _line(row: Sequence[Segment], page: int, column: int) -> Line:
             gaps.append((before.right, segment.left))
         else:
             # A raised number, or a letter of another font, stands close by.
-            cells[-1] += ["" if gap < 0.12 * before.size else " ", segment.text]
+            unspaced = _UNSPACED.fullmatch(before.text[-1:] + segment.text[:1])
+            cells[-1] += ["" if gap < (0.5 if unspaced else 0.12) * before.size else " ", segment.text]
     widest = _widest(row)
     return Line(
         cells=[_LEADERS.sub(" ", "".join(cell)).strip() for cell in cells],
