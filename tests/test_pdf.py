@@ -159,6 +159,17 @@ def test_numbered_titles_of_slides_are_text(name, size):
     assert said(made.drawn(slides)) == expected
 
 
+def test_what_is_measured_is_no_page_number():
+    slides = [
+        [(50, 50, 9, f"{40 + at} %"), (50, 90, 9, f"of the {what} came home.")]
+        for at, what in enumerate(("men", "ships", "bees"))
+    ]
+    assert (
+        " ".join(said(made.drawn(slides)))
+        == "40 % of the men came home. 41 % of the ships came home. 42 % of the bees came home."
+    )
+
+
 def test_a_title_that_goes_over_slides_is_said_once():
     slides = [[(50, 50, 24, "Results"), (50, 90, 12, f"There is {what} to see.")] for what in ("much", "less", "nothing")]
     slides += [[(50, 50, 24, "Thanks"), (50, 90, 12, "To all who kept the light.")]]

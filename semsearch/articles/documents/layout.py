@@ -59,9 +59,13 @@ _LONGEST_WORD = 100
 _MAX_TRIES = 32
 _MAX_LOOKED_AT = 200_000
 """Times that white is looked for on a page, and gaps that are looked at for it altogether: a drawing may be made of letters."""
+_BESIDE = r"[^\w%‰$£€¥°+=<>]*"
 _PAGE_NUMBER = re.compile(
-    r"\W*(?:(?:page|seite|página|p)\W*)?(?:\d{1,4}|[ivxlc]{1,7})(?:\W*(?:of|von|de|sur|/)?\W*\d{1,4})?\W*", re.IGNORECASE
+    rf"{_BESIDE}(?:(?:page|seite|página|p){_BESIDE})?(?:\d{{1,4}}|[ivxlc]{{1,7}})"
+    rf"(?:{_BESIDE}(?:of|von|de|sur|/)?{_BESIDE}\d{{1,4}})?{_BESIDE}",
+    re.IGNORECASE,
 )
+"""What is measured, in percent or in euros, is none."""
 _COUNTS = "\0\0"
 """What all rows are known as that have the number of their page set off."""
 _ALONE = ("\0", 0)
