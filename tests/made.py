@@ -9,7 +9,7 @@ from email.message import EmailMessage
 
 from fpdf import FPDF
 
-__all__ = ["docx", "epub", "mail", "odt", "pdf", "zipped"]
+__all__ = ["docx", "drawn", "epub", "mail", "odt", "pdf", "zipped"]
 
 
 def zipped(parts: Mapping[str, str | bytes]) -> bytes:
@@ -64,6 +64,27 @@ def pdf(
                     width or room, 8 if heading else 5, paragraph.removeprefix("# "), align="L" if heading else "J"
                 )
                 document.set_xy(left, document.get_y() + 4)
+    return bytes(document.output())
+
+
+def drawn(
+    pages: Sequence[Sequence[tuple[float, float, float, str]]], *, sideways: Sequence[tuple[float, float, float, str]] = ()
+) -> bytes:
+    """A PDF: of each page what stands where, as points from the left and from the top, the size of the letters, the text.
+
+    :param sideways: on each page, upwards from its place.
+    """
+    document = FPDF(format="A4", unit="pt")
+    document.set_auto_page_break(False)
+    for page in pages:
+        document.add_page()
+        for left, top, size, text in page:
+            document.set_font("Helvetica", size=size)
+            document.text(left, top, text)
+        for left, top, size, text in sideways:
+            document.set_font("Helvetica", size=size)
+            with document.rotation(90, left, top):
+                document.text(left, top, text)
     return bytes(document.output())
 
 

@@ -24,6 +24,7 @@ from semsearch.articles.documents.layout import Page, Paragraph, Segment
 from semsearch.articles.outline import Piece, squeeze
 from semsearch.errors import InputError
 from semsearch.records import Block
+from semsearch.scripts import UNSPACED
 
 __all__ = ["read"]
 
@@ -44,6 +45,10 @@ _APART = 1.2
 _BACK = 0.6
 """Heights of letters that one may stand behind where the last one ends, as accents and kerned letters do."""
 _FIRST_LEFTWARDS = "\u0590"
+_MARGIN = 0.1
+"""Share of the width and the height of a page that is its margin, on each side."""
+_SIDEWAYS = 0.05
+"""Share of the letters of a page that are set at another quarter from which these are text."""
 _SAME_BOX = 0.1
 """Points that the left edges of one box are apart."""
 _LARGER = 1.12
@@ -51,6 +56,8 @@ _LARGER = 1.12
 _NEARLY = 1.05
 """Times as large that of two letters of one size one is at most."""
 _HEADING_WORDS = 20
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+"""Two of these letters are a word, about."""
 _FILE_NAME = re.compile(r"(?:microsoft word\s*-.*|\S+\.\w{2,5}|untitled.*|document\d*|\W*)\Z", re.IGNORECASE)
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d{2})?(\d{2})?")
 _NO_LETTER = re.compile(r"[\W_]+")
@@ -133,9 +140,34 @@ def _page(document: Any, number: int) -> Page:
         return nothing
     finally:
         page.close()
-    letters, width, height = _upright(letters, shown[2] - shown[0], shown[3] - shown[1])
-    inside = [letter for letter in letters if letter is _SPACE or letter is _END or _is_on(letter, width, height)]
-    return Page(number + 1, height, list(_segments(inside)))
+    return Page(number + 1, *_drawn(letters, shown[2] - shown[0], shown[3] - shown[1]))
+
+
+def _drawn(letters: Sequence[_Letter], width: float, height: float) -> tuple[float, list[Segment]]:
+    """The height of a page once it stands upright, and what is on it; what is set at other quarters follows below it."""
+    upright, across, down = _upright(letters, width, height)
+    found = list(_segments([letter for letter in upright if _is_mark(letter) or _is_on(letter, across, down)]))
+    turns = Counter(letter.quarter for letter in letters if not _is_mark(letter))
+    below = down
+    for quarter, _ in turns.most_common()[1:]:
+        so = [letter for letter in letters if _is_mark(letter) or (letter.quarter == quarter and _is_amid(letter, width, height))]
+        # A stamp stands in the margin, and what is written along an axis is little.
+        if sum(not _is_mark(letter) for letter in so) < _SIDEWAYS * turns.total():
+            continue
+        turned, _, deep = _upright(so, width, height)
+        found += [replace(item, top=item.top + below, bottom=item.bottom + below) for item in _segments(turned)]
+        below += deep
+    return down, found
+
+
+def _is_mark(letter: _Letter) -> bool:
+    return letter is _SPACE or letter is _END
+
+
+def _is_amid(letter: _Letter, width: float, height: float) -> bool:
+    """Whether a letter is on a page and not in its margins."""
+    beside, above = _MARGIN * width, _MARGIN * height
+    return letter.right > beside and letter.left < width - beside and letter.bottom > above and letter.top < height - above
 
 
 def _is_on(letter: _Letter, width: float, height: float) -> bool:
@@ -174,16 +206,16 @@ def _letters(text: Any, shown: tuple[float, float, float, float]) -> Iterator[_L
 def _upright(letters: Sequence[_Letter], width: float, height: float) -> tuple[list[_Letter], float, float]:
     """The letters that are set as most are, the page turned so that these stand upright, and its width and height then.
 
-    What is set otherwise is a stamp at the margin or a mark across the page.
+    What is set otherwise is left out.
     """
-    turns = Counter(letter.quarter for letter in letters if letter is not _SPACE and letter is not _END)
+    turns = Counter(letter.quarter for letter in letters if not _is_mark(letter))
     quarter = turns.most_common(1)[0][0] if turns else 0
     if set(turns) == {0}:
         return list(letters), width, height
     turned = []
     for letter in letters:
         _, left, right, top, bottom, _, own = letter
-        if letter is _SPACE or letter is _END or own == quarter == 0:
+        if _is_mark(letter) or own == quarter == 0:
             turned.append(letter)
         elif own == quarter == 1:
             turned.append(letter._replace(left=top, right=bottom, top=width - right, bottom=width - left))
@@ -291,7 +323,7 @@ def _is_large(paragraph: Paragraph, body: float) -> bool:
 
 def _is_heading(paragraph: Paragraph, body: float) -> bool:
     text = paragraph.text
-    words = len(text.split())
+    words = len(text.split()) + len(_UNSPACED.findall(text)) // 2
     if paragraph.is_table or not any(map(str.isalpha, text)) or words > 2 * _HEADING_WORDS:
         return False
     if _is_large(paragraph, body):
