@@ -264,14 +264,15 @@ class Builder(Run):
 
     def _read(self, encoder: Encoder, progress: Progress | None) -> dict[str, int]:
         """Bring files, articles and passages up to date; counts of files by what happened to them."""
-        known = {self._writer.real_path(stored): row for stored, row in self._writer.files().items()}
+        rows = self._writer.files()
+        known = {stored if row.is_address else self._writer.real_path(stored): row for stored, row in rows.items()}
         current = self._stored == self._cutting
         missing_library: dict[str, list[str]] = defaultdict(list)
         counts = dict.fromkeys(("added", "changed", "removed", "unchanged"), 0)
         for done, file in enumerate(self._found.files):
             if progress:
                 progress("reading", done, len(self._found.files))
-            before = known.pop(file.path, None)
+            before = known.pop(file.key, None)
             data, digest = self._load_bytes(file)
             if isinstance(data, articles.Missing):
                 # It is new again once the library is there.
@@ -280,7 +281,8 @@ class Builder(Run):
                 continue
             if before and isinstance(data, articles.Unreadable):
                 # It may be readable again next time, and its passages need not be encoded again then.
-                self.problems.append(Problem(file.source, f"{data}; kept as it was indexed"))
+                kept = "; kept as it was indexed" if self._writer.has_articles(before.id) else ""
+                self.problems.append(Problem(file.source, f"{data}{kept}"))
                 counts["unchanged"] += 1
                 continue
             columns = self._columns_for(file, before)
@@ -301,7 +303,7 @@ class Builder(Run):
         if self.problems and not any(counts.values()):
             worst = self.problems[0]
             raise InputError(f"nothing could be read: {worst.source}: {worst.reason}")
-        missing = {path: row for path, row in known.items() if not row.is_address and _is_missing(path)}
+        missing = {path: row for path, row in known.items() if isinstance(path, Path) and _is_missing(path)}
         gone = [row.id for path, row in missing.items() if self._found.looked_for(path)]
         self._writer.remove_files(gone)
         counts["removed"] = len(gone)

@@ -18,7 +18,7 @@ from semsearch.articles import apart, documents, html, jsonl, markdown, text
 from semsearch.articles.decode import decode
 from semsearch.articles.documents import Draft, Missing
 from semsearch.articles.documents.packed import gunzipped, is_gzip
-from semsearch.articles.files import SUFFIXES, Found, SourceFile, find, folders_below, read_regular
+from semsearch.articles.files import SUFFIXES, Content, Found, SourceFile, find, folders_below, read_regular
 from semsearch.articles.metadata import normalise, split_front_matter
 from semsearch.errors import InputError
 from semsearch.records import Article, Block, Problem
@@ -84,7 +84,7 @@ def load(file: SourceFile) -> bytes:
     return data
 
 
-def _fetched(address: str) -> bytes:
+def _fetched(address: str) -> Content:
     # Not at the top: it is asked for by few.
     from semsearch.articles.fetch import fetch
 
@@ -119,11 +119,9 @@ def _kind(file: SourceFile, data: bytes) -> str:
     """The kind of a file, by its name or by what is in it."""
     if file.kind:
         return file.kind
-    found = documents.sniffed(data)
-    if found == "text" and file.address:
-        # A page says what it is; text may be of any kind.
-        return SourceFile(file.path, file.address.partition("?")[0]).kind or found
-    return found
+    if isinstance(data, Content):
+        return data.kind
+    return documents.sniffed(data)
 
 
 def read(file: SourceFile, data: bytes, columns: Mapping[str, str] = _NO_COLUMNS) -> Iterator[Article | Problem]:

@@ -23,7 +23,7 @@ from semsearch.articles.documents import KINDS
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem, is_address
 
-__all__ = ["SUFFIXES", "Found", "SourceFile", "find", "folders_below", "read_regular"]
+__all__ = ["SUFFIXES", "Content", "Found", "SourceFile", "find", "folders_below", "kind_named", "read_regular"]
 
 SUFFIXES = frozenset(KINDS)
 """Of files that are found in folders; ``.gz`` may follow each."""
@@ -46,7 +46,24 @@ class SourceFile:
     @property
     def kind(self) -> str:
         """The kind of file by the name it goes by, or by that of what a link by that name leads to; "" if neither tells."""
-        return "" if self.address else _kind(self.source) or _kind(self.path.name)
+        return "" if self.address else kind_named(self.source) or kind_named(self.path.name)
+
+    @property
+    def key(self) -> Path | str:
+        """What the file is known by: its path, or its address, of which a path would make another's (``a/`` and ``a``)."""
+        return self.address or self.path
+
+
+class Content(bytes):
+    """What was fetched: its bytes and their kind, which a page's name need not tell."""
+
+    kind: str
+
+    def __new__(cls, data: bytes, kind: str = "") -> Content:
+        """The bytes of a page or feed, with their kind."""
+        content = super().__new__(cls, data)
+        content.kind = kind
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,7 @@ class Found:
 
         A file that is still there, but is never found in a folder because of its name, was named by itself and is kept.
         """
-        passed_over = path.name.startswith(".") or not _kind(path.name)
+        passed_over = path.name.startswith(".") or not kind_named(path.name)
         if passed_over and os.path.isfile(path):  # noqa: PTH113 (is_file raises in a folder that may not be entered)
             return False
         in_folder = any(path.is_relative_to(folder) for folder in self.folders)
@@ -84,7 +101,7 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
     """
     if not sources:
         raise InputError("no articles named: give a file, a folder or a pattern")
-    found: dict[Path, SourceFile] = {}
+    found: dict[Path | str, SourceFile] = {}
     problems: list[Problem] = []
     folders: list[Path] = []
     patterns: list[str] = []
@@ -94,7 +111,7 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
             from semsearch.articles.fetch import normal
 
             address = normal(source)
-            found.setdefault(Path(address), SourceFile(Path(address), address, address))
+            found.setdefault(address, SourceFile(Path(address), address, address))
             continue
         base = None
         matches: list[str | Problem] = [source]
@@ -118,12 +135,12 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
                 if isinstance(item, Problem):
                     problems.append(item)
                 else:
-                    found.setdefault(item.path, item)
-    files = sorted(found.values(), key=lambda file: str(file.path))
+                    found.setdefault(item.key, item)
+    files = sorted(found.values(), key=lambda file: str(file.key))
     return Found(files, list(dict.fromkeys(problems)), list(dict.fromkeys(folders)), patterns)
 
 
-def _kind(name: str) -> str:
+def kind_named(name: str) -> str:
     """What a file's name says of its kind, packed by gzip or not; "" if nothing."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
     if suffixes and suffixes[-1] == _PACKED:
@@ -270,7 +287,7 @@ def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
                 folders += [] if _holds_index(entry.path) else [(entry.path, real / entry.name)]
                 continue
             is_link = entry.is_symlink()
-            if not _kind(entry.name) and not (is_link and os.path.isdir(entry.path)):
+            if not kind_named(entry.name) and not (is_link and os.path.isdir(entry.path)):
                 continue
             path = _resolve(entry.path, None if is_link else real / entry.name)
             if isinstance(path, Problem):

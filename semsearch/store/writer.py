@@ -178,7 +178,7 @@ class Writer:
 
     def real_path(self, stored: str) -> Path:
         """The absolute path of what `stored_path` gave."""
-        return Path(stored if is_address(stored) else os.path.normpath(self._base / stored))
+        return Path(os.path.normpath(self._base / stored))
 
     def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id.
@@ -240,6 +240,15 @@ class Writer:
                 ),
             )
 
+    def has_articles(self, file: int, *, records: bool = False) -> bool:
+        """Whether anything of a file is in the index.
+
+        :param records: whether any of it is one of the file's many articles.
+        """
+        numbered = " AND record != ''" if records else ""
+        with translated(self.folder):
+            return bool(one(self._database, f"SELECT EXISTS (SELECT 1 FROM articles WHERE file = ?{numbered})", (file,)))
+
     def remove_files(self, files: Iterable[int]) -> None:
         """Forget files with their articles and passages."""
         ids = [(file,) for file in files]
@@ -277,12 +286,24 @@ class Writer:
         if not source:
             return []
         if is_address(source):
-            return [file for file in known if file.source == source]
+            return self._fetched_from(source, known)
         given = os.path.abspath(os.path.expanduser(source))
         tops = {Path(given), Path(os.path.realpath(given))}
+        known = [file for file in known if not file.is_address]
         found = [file for file in known if any(self.real_path(file.path).is_relative_to(top) for top in tops)]
         name = Path(os.path.normpath(source)).as_posix()
         return found or [file for file in known if file.source == name or file.source.startswith(name + "/")]
+
+    def _fetched_from(self, source: str, known: Iterable[FileRow]) -> list[FileRow]:
+        """The page or feed of an address, in whatever form it is written."""
+        # Not at the top: it is asked for by few.
+        from semsearch.articles.fetch import normal
+
+        address = normal(source)
+        found = [file for file in known if file.source in (source, address)]
+        # A number behind it is that of an article of a feed, and does not stand for all of them.
+        is_record = source.partition("#")[2].isdigit()
+        return [file for file in found if not is_record or not self.has_articles(file.id, records=True)]
 
     def _records(self, source: str, known: Iterable[FileRow]) -> list[int]:
         base, _, line = source.rpartition("#")
