@@ -22,26 +22,12 @@ __all__ = ["read"]
 _SPACES = {name: f"urn:oasis:names:tc:opendocument:xmlns:{name}:1.0" for name in ("drawing", "office", "style", "table", "text")}
 _SVG = "urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0"
 _OFFICE, _STYLE, _TABLE, _TEXT = (f"{{{_SPACES[name]}}}" for name in ("office", "style", "table", "text"))
+_UNSEEN_NAMES = (
+    "alphabetical-index alphabetical-index-source bibliography-source hidden-paragraph hidden-text illustration-index"
+    " illustration-index-source index-source-styles object-index script table-index table-of-content tracked-changes user-index"
+)
 _UNSEEN = (
-    frozenset(
-        _TEXT + name
-        for name in [
-            "alphabetical-index",
-            "alphabetical-index-source",
-            "bibliography-source",
-            "hidden-paragraph",
-            "hidden-text",
-            "illustration-index",
-            "illustration-index-source",
-            "index-source-styles",
-            "object-index",
-            "script",
-            "table-index",
-            "table-of-content",
-            "tracked-changes",
-            "user-index",
-        ]
-    )
+    frozenset(_TEXT + name for name in _UNSEEN_NAMES.split())
     | {_OFFICE + name for name in ("annotation", "binary-data", "forms", "scripts")}
     | {f"{{{_SVG}}}{name}" for name in ("title", "desc")}
     | {"{http://www.w3.org/1998/Math/MathML}annotation"}

@@ -250,6 +250,9 @@ def _parts() -> _Parts:
         default_priority = 100
 
         def apply(self) -> None:
+            for section in self.document.findall(nodes.section):
+                # What becomes a subtitle has this of the section.
+                section[LINE] = section[0].line if section.children else None
             for message in list(self.document.findall(nodes.system_message)):
                 source = next(iter(message.findall(nodes.literal_block)), None)
                 said = _MARKER.sub("", source.astext()) if source is not None and message["level"] >= _ERROR else ""
