@@ -135,7 +135,7 @@ class Walker:
             self._parts.append("\n" if "code" in self._kinds else " ")
         elif tag == "table" and self._rows is None and not _is_layout(element):
             self._flush()
-            self._rows = []
+            self._rows, self._first_line = [], self._line
         elif tag in _BLOCKS and self._rows is None and not (tag == "dd" and self._term):
             self._flush()
         if tag in ("ol", "ul"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -56,7 +57,7 @@ def _from_csv(content: str, named: Mapping[str, str]) -> Iterator[Draft | InputE
     # One line more than there is: where the last row is not just that, a quote before it was never closed.
     lines = io.StringIO(content[told.end() :] if told is not None else content, newline="")
     reader = csv.reader(chain(lines, [_END]), delimiter=delimiter, strict=False)
-    above = 1 if told is not None else 0
+    above = len(told[0].splitlines()) if told is not None else 0
     header: list[str] = []
     columns: dict[str, str] = {}
     empty, long, line = 0, list[int](), above + 1
@@ -95,11 +96,9 @@ def _too_long(lines: list[int]) -> str:
     """What to say of rows with more fields than there are names for: what is beyond is not read."""
     shown = ", ".join(map(str, lines[:_MAX_SHOWN]))
     more = f" and {len(lines) - _MAX_SHOWN:,} more" if len(lines) > _MAX_SHOWN else ""
-    which = (
-        "1 row has more fields than the header: line"
-        if len(lines) == 1
-        else f"{len(lines):,} rows have more fields than the header: lines"
-    )
+    which = "1 row has more fields than the header: line"
+    if len(lines) > 1:
+        which = f"{len(lines):,} rows have more fields than the header: lines"
     return f"{which} {shown}{more}; what is beyond is left out"
 
 
@@ -123,16 +122,18 @@ def _delimiter(content: str) -> str:
     return best
 
 
-def _distinct(header: list[str]) -> list[str]:
-    """The names of columns; a second one of a name is told from the first by a number."""
-    taken: set[str] = set()
+def _distinct(header: Sequence[str]) -> list[str]:
+    """The names of columns; a second one of a name is told from the first by a number, as pandas does it.
+
+    :raises InputError: if they are too many.
+    """
+    if len(header) > _MAX_COLUMNS:
+        raise InputError(f"{len(header):,} columns, more than {_MAX_COLUMNS:,}")
+    seen = Counter[str]()
     names = []
     for name in header:
-        fresh, number = name, 1
-        while name and fresh in taken:
-            fresh, number = f"{name}.{number}", number + 1
-        taken.add(fresh)
-        names.append(fresh)
+        names.append(f"{name}.{seen[name]}" if name and seen[name] else name)
+        seen[name] += 1
     return names
 
 
@@ -170,7 +171,7 @@ def from_parquet(data: bytes, named: Mapping[str, str]) -> Iterator[Draft | Inpu
 
 
 def _said(value: Any, is_text: bool) -> Any:
-    """A value, bytes as the text that they are: some programs store text so. In other columns they may be a picture, which is none."""
+    """A value; bytes as the text that they are where they are one, for some programs store it so."""
     if not isinstance(value, bytes):
         return value
     try:
@@ -185,8 +186,6 @@ def _chosen(header: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
 
     :raises InputError: if one that was named is not there, or there is none of text.
     """
-    if len(header) > _MAX_COLUMNS:
-        raise InputError(f"{len(header):,} columns, more than {_MAX_COLUMNS:,}")
     there = ", ".join(header[:20]) or "none"
     chosen: dict[str, str] = {}
     for role, usual in (("text", TEXT_COLUMNS), ("title", TITLE_COLUMNS)):

@@ -81,7 +81,8 @@ def read(text: str) -> Iterator[Draft]:
     }
     try:
         with _all_known():
-            parts = publish_parts(text, reader=_parts().reader(), writer=_parts().writer(), settings_overrides=settings)
+            reader, writer = _reader_and_writer()
+            parts = publish_parts(text, reader=reader(), writer=writer(), settings_overrides=settings)
     except (SystemMessage, ValueError, AttributeError, TypeError, LookupError) as error:
         raise InputError(f"reStructuredText that cannot be read ({type(error).__name__})") from error
     subtitle = _PARAGRAPH.sub(r"\1h2", parts["html_subtitle"])
@@ -112,12 +113,12 @@ def _all_known() -> Iterator[None]:
     def directive(name: str, language: Any, document: Any) -> Any:
         folded = name.lower()
         if folded in _SILENT.split():
-            return _parts().silent, []
+            return _directives().silent, []
         if folded in _CODE.split():
-            return _parts().code, []
+            return _directives().code, []
         # Of one name with another of docutils, which shows nothing.
         found, _ = (None, []) if folded == "class" else known_directive(name, language, document)
-        return (_parts().content if found is None else _lenient(found)), []
+        return (_directives().content if found is None else _lenient(found)), []
 
     def role(name: str, language: Any, line: int, reporter: Any) -> Any:
         found, _ = known_role(name, language, line, reporter) if name.lower() not in _LITERAL_ROLES.split() else (None, [])
@@ -158,24 +159,19 @@ class _AnyOptions(dict[str, Any]):
         return directives.unchanged
 
 
-class _Parts(NamedTuple):
+class _Directives(NamedTuple):
     """Classes that can be written only when docutils is there."""
 
-    reader: Any
-    writer: Any
     content: Any
     code: Any
     silent: Any
 
 
 @cache
-def _parts() -> _Parts:
+def _directives() -> _Directives:
     from docutils import nodes
     from docutils.parsers.rst import Directive, states
-    from docutils.readers import standalone
     from docutils.statemachine import StringList
-    from docutils.transforms import Transform
-    from docutils.writers import html5_polyglot
 
     class Content(Directive):  # type: ignore[misc]
         optional_arguments = 1
@@ -244,15 +240,27 @@ def _parts() -> _Parts:
         def run(self) -> list[Any]:
             return []
 
+    return _Directives(Content, Code, Silent)
+
+
+@cache
+def _reader_and_writer() -> tuple[Any, Any]:
+    """The classes by which docutils reads and writes."""
+    from docutils import nodes
+    from docutils.readers import standalone
+    from docutils.transforms import Transform
+    from docutils.writers import html5_polyglot
+
     class Kept(Transform):  # type: ignore[misc]
         """Shows what docutils could make nothing of (a malformed table, a heading in a list) as it stands in the file."""
 
         default_priority = 100
 
         def apply(self) -> None:
-            for section in self.document.findall(nodes.section):
-                # What becomes a subtitle has this of the section.
-                section[LINE] = section[0].line if section.children else None
+            for title in self.document.findall(nodes.title):
+                # Of a heading, docutils tells the line below; of one that becomes a subtitle, what is in it alone is kept.
+                if title.line and title.children and isinstance(title.parent, nodes.section):
+                    title.line = title[0].line = max(title.line - 1, 1)
             for message in list(self.document.findall(nodes.system_message)):
                 source = next(iter(message.findall(nodes.literal_block)), None)
                 said = _MARKER.sub("", source.astext()) if source is not None and message["level"] >= _ERROR else ""
@@ -271,13 +279,9 @@ def _parts() -> _Parts:
         def starttag(self, node: Any, tagname: str, suffix: str = "\n", empty: bool = False, **attributes: Any) -> str:
             line = getattr(node, "line", None)
             if not line and isinstance(node, nodes.Element):
-                line = next((part.line for part in node.findall(nodes.Element) if part.line), None)
+                line = next((part.line for part in node.findall() if part.line), None)
             if line:
-                # Of a heading, docutils tells the line below.
-                heading = isinstance(node, (nodes.title, nodes.subtitle)) and isinstance(
-                    node.parent, (nodes.document, nodes.section)
-                )
-                attributes[LINE] = str(max(line - heading, 1))
+                attributes[LINE] = str(line)
             return str(super().starttag(node, tagname, suffix, empty, **attributes))
 
     class Writer(html5_polyglot.Writer):  # type: ignore[misc]
@@ -285,7 +289,7 @@ def _parts() -> _Parts:
             super().__init__()
             self.translator_class = Translator
 
-    return _Parts(Reader, Writer, Content, Code, Silent)
+    return Reader, Writer
 
 
 def _reads_as_words(argument: str) -> bool:
