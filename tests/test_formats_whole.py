@@ -469,6 +469,21 @@ def test_headers_are_bounded():
     assert len(found.metadata["to"]) < 2**16
 
 
+def test_names_of_attachments_are_read_however_they_are_written():
+    names = (
+        "filename*=utf-8''Gl%C3%BCck.pdf",
+        'filename="=?utf-8?q?Gl=C3=BCck=2Epdf?="',
+        "filename*0*=utf-8''Gl%C3%BC;\n filename*1=ck.pdf",
+        'filename="Glück.pdf"',
+    )
+    for name in names:
+        attached = f"Content-Type: application/pdf\nContent-Disposition: attachment; {name}\n\nxx"
+        found = draft("message", several("mixed", f"{PLAIN}One.", attached))
+        assert (said(found), len(found.metadata["attachments"])) == (["One."], 1)
+        if "ü" not in name:
+            assert found.metadata["attachments"] == ["Glück.pdf"], name
+
+
 # Addresses.
 
 
