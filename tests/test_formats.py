@@ -128,6 +128,7 @@ def test_epub():
         ("paragraph", BRIDGE),
         ("heading", "Two"),
         ("paragraph", f"{FERRY} It barked."),
+        ("paragraph", "note"),
     ]
     assert article.metadata == {"author": "Ann Author", "language": "en", "date": "2011-05-06"}
 
@@ -302,7 +303,14 @@ def test_xml_that_means_harm_is_told():
     laughs = _parts(made.docx(BRIDGE))
     declared = f'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">{entities}]>'.encode()
     laughs["word/document.xml"] = declared + laughs["word/document.xml"].replace(b"The bridge", b"&j;")
-    assert "damaged" in reason("b.docx", made.zipped(laughs))
+    refused = "word/document.xml has a DOCTYPE, as no DOCX file has: it is not read"
+    assert reason("b.docx", made.zipped(laughs)) == refused
+    for encoding in ("utf-16", "utf-16-le"):
+        veiled = '<?xml version="1.0"?><!-- > --><!DOCTYPE d [<!ENTITY x "y">]><d>&x;</d>'.encode(encoding)
+        assert reason("d.docx", made.zipped({**laughs, "word/document.xml": veiled})) == refused, encoding
+    parts = _parts(made.odt("<text:p>&x;</text:p>"))
+    parts["content.xml"] = b'<!DOCTYPE d [<!ENTITY x "y">]>' + parts["content.xml"]
+    assert reason("a.odt", made.zipped(parts)) == "content.xml has a DOCTYPE, as no ODT file has: it is not read"
     file = b'<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
     parts = _parts(made.epub([f"<p>{BRIDGE}</p>"], title="&x;"))
     parts["OEBPS/book.opf"] = file + parts["OEBPS/book.opf"]

@@ -165,7 +165,7 @@ def _read_document(file: SourceFile, kind: str, data: bytes, columns: Mapping[st
 
 
 def _of_draft(file: SourceFile, draft: Draft) -> Article:
-    found = _article(file, draft.title, normalise(draft.metadata), draft.blocks)
+    found = _article(file, draft.title, normalise(draft.metadata), draft.blocks, written_by_hand=False)
     title = "" if draft.record and not draft.title else found.title
     return replace(found, source=file.source + draft.record, title=title, page_starts=draft.page_starts)
 
@@ -196,23 +196,24 @@ def _read_text(file: SourceFile, content: str, kind: str) -> Iterator[Article | 
     yield replace(_article(file, title, metadata, blocks), line_starts=starts)
 
 
-def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: list[Block]) -> Article:
-    """An article whose title left the body, and whose bare addresses and footer lines became metadata."""
+def _article(
+    file: SourceFile, title: str, metadata: dict[str, Any], blocks: list[Block], *, written_by_hand: bool = True
+) -> Article:
+    """An article whose title left the body, and whose footer lines became metadata.
+
+    :param written_by_hand: an address alone above all text, or below it, says where that is from, and is metadata, too. In other
+        documents, and in between, it is text.
+    """
     blocks = [
         replace(block, kind="paragraph", level=0) if block.kind == "heading" and len(block.text) > MAX_TITLE else block
         for block in blocks
     ]
     title = _shortened(title or _top_heading(blocks))
     plain_title = _plain(title)
-    kept: list[Block] = []
-    for block in blocks:
-        address = markdown.bare_address(block)
-        if address:
+    kept = [block for block in blocks if not (block.kind == "heading" and block.level == 1 and _plain(block.text) == plain_title)]
+    if written_by_hand:
+        for address in _take_addresses(kept):
             metadata.setdefault("url", address)
-            continue
-        if block.kind == "heading" and block.level == 1 and _plain(block.text) == plain_title:
-            continue
-        kept.append(block)
     if file.address:
         metadata.setdefault("url", file.address)
     footer = _take_footer(kept)
@@ -224,6 +225,18 @@ def _article(file: SourceFile, title: str, metadata: dict[str, Any], blocks: lis
     return Article(file.source, title or _stem(file), metadata, tuple(kept))
 
 
+def _take_addresses(blocks: list[Block]) -> list[str]:
+    """The addresses that are the first or last block, or stand by a footer, taken away."""
+    said = [at for at, block in enumerate(blocks) if block.text]
+    rule = max((at for at, block in enumerate(blocks) if block.kind == "rule"), default=-1)
+    ends = {*said[:1], *said[-1:]}
+    if rule > 0 and _is_footer([block for block in blocks[rule + 1 :] if not markdown.bare_address(block)]):
+        ends.update(range(rule + 1, len(blocks)))
+    found = {at: address for at in sorted(ends) if (address := markdown.bare_address(blocks[at]))}
+    blocks[:] = [block for at, block in enumerate(blocks) if at not in found]
+    return list(found.values())
+
+
 def _top_heading(blocks: list[Block]) -> str:
     """The heading of the first level that stands above everything, or is the only one; else ""."""
     tops = [block for block in blocks if block.kind == "heading" and block.level == 1]
@@ -232,18 +245,20 @@ def _top_heading(blocks: list[Block]) -> str:
 
 
 def _take_footer(blocks: list[Block]) -> str:
-    """The lines behind the last rule, taken away, where they are no more than an outlet's name or a signature.
-
-    A sentence is not taken, however short.
-    """
+    """The lines behind the last rule, taken away, where they are no more than an outlet's name or a signature."""
     last = max((at for at, block in enumerate(blocks) if block.kind == "rule"), default=-1)
     below = blocks[last + 1 :]
-    if last <= 0 or any(block.kind != "paragraph" or block.text.endswith(_SENTENCE_ENDS) for block in below):
-        return ""
-    if sum(len(block.text.split()) for block in below) > _FOOTER_WORDS or sum(len(block.text) for block in below) > 120:
+    if last <= 0 or not _is_footer(below):
         return ""
     del blocks[last:]
     return "\n".join(block.text for block in below)
+
+
+def _is_footer(below: list[Block]) -> bool:
+    """Whether some blocks are no more than an outlet's name or a signature. A sentence is none, however short."""
+    if any(block.kind != "paragraph" or block.text.endswith(_SENTENCE_ENDS) for block in below):
+        return False
+    return sum(len(block.text.split()) for block in below) <= _FOOTER_WORDS and sum(len(block.text) for block in below) <= 120
 
 
 def _plain(title: str) -> str:

@@ -22,7 +22,7 @@ from semsearch.records import Block, BlockKind, Run
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-__all__ = ["Page", "outline", "plain_text", "read"]
+__all__ = ["Page", "flat_cells", "outline", "plain_text", "read", "walked"]
 
 _MAX_ELEMENTS = 20_000
 _MAX_DEPTHS = 1_000_000
@@ -55,6 +55,9 @@ _SILENT_TAGS = ("script", "style", "template", "noscript", "svg")
 # As HTML's own rules have it, and with one way only to read anything, so that no time goes into trying others.
 _ATTRIBUTE = r"""[\s/]*=?[^\s=>/]+(?![^\s=>/])(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>"'][^\s>]*(?![^\s>])|(?=>))|(?!\s*=))"""
 _CROWDED = re.compile(rf"(<[a-z][^\s/>]*(?:{_ATTRIBUTE}){{{_MAX_ATTRIBUTES}}})((?:{_ATTRIBUTE})+)", re.IGNORECASE)
+_PARAGRAPH_CELL = re.compile(
+    r"<(t[dh])((?: [^<>]*)?)>\s*<p(?: [^<>]*)?>((?:(?!</?(?:p|table|t[dhr])\b).)*)</p>\s*</\1>", re.DOTALL
+)
 _PERMALINK = re.compile(r"\s*[¶🔗]\s*\Z")
 
 
@@ -71,8 +74,7 @@ def read(text: str) -> Page:
 
     :raises InputError: if the page has no text.
     """
-    # Lines are counted, so their ends stay.
-    text = _CROWDED.sub(lambda found: found[1] + "\n" * found[2].count("\n"), text)
+    text = _uncrowded(text)
     tree, own_tree = _parse(text), _parse(text)
     if tree is None or own_tree is None:
         raise InputError("no text in this HTML page")
@@ -118,13 +120,26 @@ def outline(text: str) -> list[Piece]:
 
     :raises InputError: if it is nested too deeply.
     """
-    tree = _parse(text) if text.strip() else None
-    return [] if tree is None else Walker(tree).pieces
+    found = walked(text)
+    if found is None:
+        return []
+    return [(kind, level, _PERMALINK.sub("", text) if level else text) for kind, level, text in found.pieces]
+
+
+def walked(text: str) -> Walker | None:
+    """As `outline`, with the lines that the HTML tells; None if there is nothing in it."""
+    tree = _parse(_uncrowded(text)) if text.strip() else None
+    return None if tree is None else Walker(tree, whole=True)
+
+
+def flat_cells(text: str) -> str:
+    """HTML made of a document, where a cell that is one paragraph is that text, and no layout."""
+    return _PARAGRAPH_CELL.sub(r"<\1\2>\3</\1>", text)
 
 
 def plain_text(text: str) -> str:
     """All the text that a reader of some HTML sees, a line for each block; "" if there is none."""
-    tree = _parse(text)
+    tree = _parse(_uncrowded(text))
     if tree is None:
         return ""
     drop(tree, "|".join(f"//{tag}" for tag in (*_SILENT_TAGS, "head")))
@@ -140,6 +155,11 @@ def plain_text(text: str) -> str:
     # A line end in the source is only white space; NUL is in no HTML text.
     lines = (squeeze(line) for line in "".join(parts).split("\0"))
     return "\n".join(line for line in lines if line)
+
+
+def _uncrowded(text: str) -> str:
+    """HTML without the attributes that are too many. Lines are counted, so their ends stay."""
+    return _CROWDED.sub(lambda found: found[1] + "\n" * found[2].count("\n"), text)
 
 
 def _parse(text: str) -> HtmlElement | None:

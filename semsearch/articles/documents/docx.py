@@ -6,21 +6,17 @@ Deliberately not here: comments, tracked deletions, headers and footers, picture
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from semsearch.articles import html
 from semsearch.articles.documents.draft import Draft, blocks_of
 from semsearch.articles.documents.packed import Package
-from semsearch.articles.documents.properties import of_core
+from semsearch.articles.documents.properties import of_core, refuse_doctypes
 from semsearch.errors import InputError
 
 __all__ = ["read"]
 
-_CELL = re.compile(r"<(t[dh])( [^>]*)?><p>")
-_CELL_END = re.compile(r"</p></(t[dh])>")
-"""What is a paragraph in Word is a cell's text, and no layout."""
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
@@ -33,7 +29,7 @@ comment-reference =>
 def read(data: bytes) -> Iterator[Draft]:
     """The article in a DOCX file.
 
-    :raises InputError: if it is encrypted, damaged, or has no text.
+    :raises InputError: if it is encrypted, damaged, has a DOCTYPE, or has no text.
     """
     import mammoth
 
@@ -41,12 +37,13 @@ def read(data: bytes) -> Iterator[Draft]:
     package.check()
     if "[Content_Types].xml" not in package.names:
         raise InputError("not a DOCX file, whatever its name says")
+    refuse_doctypes(data, "DOCX")
     try:
         converted = mammoth.convert_to_html(io.BytesIO(data), style_map=_STYLES, convert_image=_no_picture)
     except Exception as error:
         # Whatever it stumbles over: the package was sound.
         raise InputError(f"a damaged DOCX file ({type(error).__name__})") from error
-    pieces = html.outline(_CELL_END.sub(r"</\1>", _CELL.sub(lambda found: f"<{found[1]}{found[2] or ''}>", converted.value)))
+    pieces = html.outline(html.flat_cells(converted.value))
     if not pieces:
         raise InputError("no text in this document")
     metadata = of_core(package.read("docProps/core.xml"))

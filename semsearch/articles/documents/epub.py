@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,8 +22,12 @@ from semsearch.errors import InputError
 
 __all__ = ["read"]
 
-_EMPTY = re.compile(r"<(title|script|style|iframe|textarea|a|span|div|p|i|b|em|strong|h[1-6])(\s[^<>]*)?/>", re.IGNORECASE)
+_EMPTY = re.compile(
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)[\s/])([a-z][\w:.-]*)(\s[^<>]*)?/>",
+    re.IGNORECASE,
+)
 """Elements that XML closes at once, and HTML does not."""
+_CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>|<!\[CDATA\[).)*)\]\]>", re.DOTALL)
 _FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 """Ways to veil fonts: a book whose fonts alone are veiled can be read."""
 
@@ -50,14 +55,18 @@ def read(data: bytes) -> Iterator[Draft]:
             continue
         chapter = package.read(posixpath.normpath(posixpath.join(folder, unquote(item.get("href") or ""))))
         if chapter.strip():
-            pieces += html.outline(
-                _EMPTY.sub(lambda found: f"<{found[1]}{found[2] or ''}></{found[1]}>", decode(chapter, html=True))
-            )
+            pieces += html.outline(_as_html(decode(chapter, html=True)))
     if not pieces:
         raise InputError("no text in this book")
     metadata = of_core(described)
     title = str(metadata.pop("title", ""))
     yield Draft(title, metadata, blocks_of(pieces))
+
+
+def _as_html(page: str) -> str:
+    """XHTML with what HTML writes otherwise."""
+    page = _CDATA.sub(lambda found: escape(found[1], quote=False), page)
+    return _EMPTY.sub(lambda found: f"<{found[1]}{found[2] or ''}></{found[1]}>", page)
 
 
 def _named(root: Any, name: str) -> list[Any]:

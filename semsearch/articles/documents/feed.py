@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from semsearch.articles import html
+from semsearch.articles import html, text
 from semsearch.articles.documents.draft import Draft, blocks_of
+from semsearch.articles.outline import Piece
 from semsearch.errors import InputError
 
 __all__ = ["read"]
@@ -31,13 +32,23 @@ def read(data: bytes) -> Iterator[Draft]:
         raise InputError("a feed without entries")
     name = html.plain_text(parsed.feed.get("title", "")) if parsed.feed.get("title") else ""
     for number, entry in enumerate(parsed.entries, 1):
-        contents = [part.get("value", "") for part in entry.get("content", [])] or [entry.get("summary", "")]
-        title = " ".join(html.plain_text(entry.get("title", "")).split()) if entry.get("title") else ""
-        pieces = [piece for content in contents if content.strip() for piece in html.outline(content)]
+        written = entry.get("title") or ""
+        # Atom says what is no HTML; of RSS feedparser cannot know.
+        plain = str(parsed.version).startswith("atom") and (entry.get("title_detail") or {}).get("type") == "text/plain"
+        title = " ".join((written if plain or not written else html.plain_text(written)).split())
+        pieces = [piece for part in entry.get("content") or [entry.get("summary_detail") or {}] for piece in _pieces(part)]
         if not pieces and title:
             pieces = [("paragraph", 0, title)]
         metadata = {**_metadata(entry), **({"feed": name} if name else {})}
         yield Draft(title, metadata, blocks_of(pieces), f"#{number}")
+
+
+def _pieces(part: Any) -> list[Piece]:
+    """The blocks of a content or summary, which says whether it is HTML."""
+    content = part.get("value", "")
+    if part.get("type") == "text/plain":
+        return [("paragraph", 0, block.text) for block in text.paragraphs(content)]
+    return html.outline(content)
 
 
 def _metadata(entry: Any) -> dict[str, Any]:
