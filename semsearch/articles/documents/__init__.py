@@ -56,7 +56,6 @@ APART = frozenset({"pdf", "docx", "epub", "odt", "rtf", "feed", "parquet", "rst"
 _LIBRARIES = {
     "pdf": "pypdfium2",
     "docx": "mammoth",
-    "odt": "odfdo",
     "rtf": "striprtf",
     "feed": "feedparser",
     "parquet": "pyarrow",
