@@ -42,6 +42,7 @@ __all__ = [
     "Sentence",
     "StoredPassage",
     "cited",
+    "has_lines",
     "is_address",
     "locate",
 ]
@@ -61,9 +62,20 @@ def is_address(source: str) -> bool:
     return source.lower().startswith(("http://", "https://"))
 
 
+_WITHOUT_LINES = (".pdf", ".docx", ".epub", ".odt", ".rtf", ".eml", ".mbox", ".rss", ".atom", ".parquet")
+
+
+def has_lines(source: str) -> bool:
+    """Whether the lines of an article are lines of its file, for an editor to go to, and not those of a text made of it."""
+    name = source.partition("#")[0].lower().removesuffix(".gz")
+    return not (is_address(source) or name.endswith(_WITHOUT_LINES))
+
+
 def cited(source: str, line: int, page: int) -> str:
-    """Where a passage stands, as compilers and grep write it: file, line; page, where there are pages."""
-    return f"{source}, page {page}" if page else f"{source}:{line}"
+    """Where a passage stands, as compilers and grep write it: file, line; page, if there are pages; file, if neither counts."""
+    if page:
+        return f"{source}, page {page}"
+    return f"{source}:{line}" if has_lines(source) else source
 
 
 class Run(NamedTuple):

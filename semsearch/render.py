@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from semsearch.records import Hit, cited, is_address
+from semsearch.records import Hit, cited, has_lines, is_address
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +46,8 @@ _SHOWN_PLACES = 3
 _SHOWN_TEXT = 1500
 """Characters of a passage that a notebook shows, as a paragraph of 250 words has."""
 UNSURE = "nothing relevant found; the nearest passages:"
+NEAREST = "nothing relevant found; the nearest "
+_IN_ADDRESS = "/:?#@!$&'()*+,;=%~-._"
 _TABLE = "border-collapse: collapse; max-width: 60em"
 _CAPTION = "caption-side: top; text-align: left; color: inherit; padding: 0.4em; overflow-wrap: anywhere"
 _LEFT = "text-align: left; vertical-align: top"
@@ -126,10 +128,13 @@ def question(query: str) -> str:
     return safe_line(query if len(query) <= _SHOWN_QUESTION else query[:_SHOWN_QUESTION] + "…")
 
 
-def text(query: str, hits: Sequence[Hit]) -> str:
-    """Plain text: two lines a hit and then its passage, indented."""
+def text(query: str, hits: Sequence[Hit], *, answerable: bool = True) -> str:
+    """Plain text: two lines a hit and then its passage, indented.
+
+    :param answerable: whether the hits are believed to answer; else it is said that they are not.
+    """
     count = f"{len(hits)} passage{'s' if len(hits) > 1 else ''}" if hits else NOTHING
-    lines = [f"{count} for: {question(query)}"]
+    lines = [f"{'' if answerable or not hits else NEAREST}{count} for: {question(query)}"]
     for hit in hits:
         lines += [
             f"{hit.rank}. {hit.score:.2f}  {trail(hit)}",
@@ -182,7 +187,7 @@ def _shortened(before: str, best: str, after: str) -> tuple[str, str, str]:
     )
 
 
-def markdown(query: str, hits: Sequence[Hit]) -> str:
+def markdown(query: str, hits: Sequence[Hit], *, answerable: bool = True) -> str:
     """A numbered list in Markdown: title, score and place of each hit with a link to its file, and its passage as a quotation.
 
     The best sentence is bold. Whatever articles say is escaped: it is text to CommonMark and to its usual extensions, never a
@@ -191,6 +196,8 @@ def markdown(query: str, hits: Sequence[Hit]) -> str:
     blocks = [f"**{_escaped(question(query))}**"]
     if not hits:
         blocks.append(NOTHING)
+    elif not answerable:
+        blocks.append(UNSURE)
     for hit in hits:
         indent = " " * (len(str(hit.rank)) + 2)
         head = f"{hit.rank}. {_escaped(trail(hit))} ({hit.score:.2f}), {_linked(hit)}"
@@ -243,20 +250,31 @@ def _mark(found: str) -> str:
 
 
 def _linked(hit: Hit) -> str:
-    label = _escaped(f"{hit.source}:{hit.line}")
-    return f"[{label}](<{Path(hit.path).as_uri()}#L{hit.line}>)" if Path(hit.path).is_absolute() else label
+    label = _escaped(cited(hit.source, hit.line, hit.page))
+    if is_address(hit.path):
+        return f"[{label}](<{quote(safe_line(hit.path), safe=_IN_ADDRESS)}>)"
+    if not Path(hit.path).is_absolute():
+        return label
+    at = f"#page={hit.page}" if hit.page else f"#L{hit.line}" if has_lines(hit.source) else ""
+    return f"[{label}](<{Path(hit.path).as_uri()}{at}>)"
 
 
 def paths(hits: Sequence[Hit]) -> str:
     """A line a hit as compilers and grep write it, which editors follow: ``file:line: `` and the best sentence.
 
-    A file in the working directory or below is named from there, any other by its whole path.
+    A file in the working directory or below is named from there, any other by its whole path. Of a PDF the page is told, of other
+    files that have no lines nothing but their name.
     """
-    return "\n".join(f"{_from_here(hit)}:{hit.line}: {safe_line(hit.highlight.text or hit.text).strip()}" for hit in hits)
+    places = [
+        cited(_from_here(hit), hit.line, hit.page) if has_lines(hit.source) or hit.page else _from_here(hit) for hit in hits
+    ]
+    return "\n".join(
+        f"{place}: {safe_line(hit.highlight.text or hit.text).strip()}" for place, hit in zip(places, hits, strict=True)
+    )
 
 
 def _from_here(hit: Hit) -> str:
-    if not Path(hit.path).is_absolute():
+    if is_address(hit.path) or not Path(hit.path).is_absolute():
         return safe_line(hit.source)
     path, here = Path(hit.path), Path.cwd()
     return safe_line(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -73,7 +73,7 @@ class Results(Sequence[Hit]):
 
     def to_markdown(self) -> str:
         """A numbered list of the passages, quoted, with links to their files; what articles say is escaped."""
-        return render.markdown(self.query, self.hits)
+        return render.markdown(self.query, self.hits, answerable=self.answerable)
 
     def to_paths(self) -> str:
         """``file:line: `` and the best sentence, one hit a line, as editors and grep have it; "" where there are none."""
@@ -97,7 +97,7 @@ class Results(Sequence[Hit]):
 
     def __repr__(self) -> str:
         """A plain-text table of the hits."""
-        return render.text(self.query, self.hits)
+        return render.text(self.query, self.hits, answerable=self.answerable)
 
     def _repr_html_(self) -> str:
         """The table of the hits that notebooks show: in the notebook's own colours, without scripts."""

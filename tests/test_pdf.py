@@ -248,6 +248,14 @@ def test_hyphens_of_broken_lines_go_and_those_of_words_stay():
     ]
 
 
+def test_two_words_that_the_text_has_keep_their_hyphen():
+    lines = "It was the first time ever that a bicy-\ncle race had its first-\never winner from the coun-\ntry."
+    data = made.pdf([[lines]], width=75)
+    assert [text for _, text in blocks(data)] == [
+        "It was the first time ever that a bicycle race had its first-ever winner from the country."
+    ]
+
+
 def test_a_table_keeps_its_rows():
     rows = [("Ship", 60, 0), ("Cargo", 60, 50), ("Lost", 60, 100), ("Aurora", 70, 0), ("cork", 70, 50), ("1905", 70, 100)]
     segments = [Segment(text, 50 + left, 50 + left + 5 * len(text), top, top + 10) for text, top, left in rows]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,10 +126,12 @@ class PassageMap:
 
         :param dpi: dots per inch.
         :raises MissingExtra: if matplotlib is not installed.
-        :raises InputError: if the file cannot be written, or ``dpi`` is not in 1..10,000.
+        :raises InputError: if the file cannot be written or is to be of another kind, or ``dpi`` is not in 1..10,000.
         """
         from semsearch.maps import picture
 
+        if Path(path).suffix.lower() not in (".png", ""):
+            raise InputError(f"{path}: the picture is a PNG: name it so, or write the page with to_html")
         write(path, picture.png(self, check_k(dpi, "dpi")))
 
     def _repr_html_(self) -> str:

@@ -37,6 +37,10 @@ def read(data: bytes) -> Iterator[Draft]:
     package.check()
     if "[Content_Types].xml" not in package.names:
         raise InputError("not a DOCX file, whatever its name says")
+    if "word/document.xml" not in package.names and "xl/workbook.xml" in package.names:
+        raise InputError("a workbook of tables, which is not read: save its sheets as CSV")
+    if "word/document.xml" not in package.names and "ppt/presentation.xml" in package.names:
+        raise InputError("slides, which are not read: save them as PDF")
     refuse_doctypes(data, "DOCX")
     try:
         converted = mammoth.convert_to_html(io.BytesIO(data), style_map=_STYLES, convert_image=_no_picture)

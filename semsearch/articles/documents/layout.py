@@ -84,6 +84,8 @@ _BULLET = re.compile(rf"[{_DOTS}–—*\-]\s+(?=\S)")
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\[\d{1,3}\]|[a-z][.)]|\([a-zivx]{1,4}\))\s+(?=\S)")
 _SECTION = re.compile(r"(?:[A-Z]|\d{1,3}|[IVX]{1,5})(?:\.\d{1,3})*[.)]?")
 _ENDS = re.compile(r"[.!?…:。！？][\"'”’»)\]\d]*\Z")
+_NO_SYLLABLE = 4
+"""Letters from which a part of a word that is a word by itself is hardly one by chance."""
 _LEADERS = re.compile(r"(?:\s?[.…·_]){4,}\s*")
 _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _BROKEN_WORD = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)-\Z")
@@ -368,7 +370,7 @@ def paragraphs(pages: Sequence[Page]) -> list[Paragraph]:
             found[-1].lines.append(line)
         else:
             found.append(Paragraph([line]))
-    words = Counter(word.casefold() for line in lines for word in _WORDS.findall(line.text))
+    words = _words(lines)
     for paragraph in found:
         _join(paragraph, words)
     return found
@@ -599,6 +601,18 @@ def _join(paragraph: Paragraph, words: Counter[str]) -> None:
     paragraph.text = "".join(parts)
 
 
+def _words(lines: Sequence[Line]) -> Counter[str]:
+    """How often lines have each word, but for the parts of those that are broken at their ends."""
+    words: Counter[str] = Counter()
+    broken = False
+    for line in lines:
+        found = _WORDS.findall(line.text)
+        ends = line.text.endswith("-")
+        words.update(word.casefold() for word in found[broken : len(found) - ends])
+        broken = ends
+    return words
+
+
 def _before(text: str, following: str, words: Counter[str]) -> str:
     """A line as it stands before the next one: with a space, or without the hyphen at which a word was broken."""
     end = text[-_LONGEST_WORD:]
@@ -606,8 +620,11 @@ def _before(text: str, following: str, words: Counter[str]) -> str:
     first = _FIRST_WORD.match(following)
     if broken and first:
         with_hyphen, joined = f"{broken[1]}-{first[0]}".casefold(), f"{broken[1]}{first[0]}".casefold()
-        # A word that has a hyphen anyway keeps it: as the rest of the text spells it, and before a capital.
-        return text if words[with_hyphen] > words[joined] or not first[0][0].islower() else text[:-1]
+        # A word that has a hyphen anyway keeps it: as the rest of the text spells it, and before a capital. Where the text says
+        # neither, two words that it has, and that are no syllables, are two words.
+        halves = broken[1].casefold().rpartition("-")[2], first[0].casefold()
+        two = not words[joined] and all(words[half] and len(half) >= _NO_SYLLABLE for half in halves)
+        return text if words[with_hyphen] > words[joined] or two or not first[0][0].islower() else text[:-1]
     # A range or a date is not torn apart, and between some letters there are no spaces.
     whole = following[:1].isalnum() and re.search(r"\w[-–]\Z", end) is not None
     return text if whole or _UNSPACED.fullmatch(end[-1:] + following[:1]) else f"{text} "

@@ -295,9 +295,11 @@ function marked(text, sentence) {
 
 const day = (metadata) => (typeof metadata.date === "string" ? metadata.date.slice(0, 10) : "");
 
+const WITHOUT_LINES = /^https?:|\.(docx|epub|odt|rtf|eml)(\.gz)?$/i;
+
 function cited(place) {
   if (place.page) return `${place.source}, page ${place.page}`;
-  return place.source.includes("#") ? place.source : `${place.source}:${place.line}`;
+  return place.source.includes("#") || WITHOUT_LINES.test(place.source) ? place.source : `${place.source}:${place.line}`;
 }
 
 function passage(hit) {
