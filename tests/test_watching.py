@@ -253,7 +253,10 @@ def test_it_ends_when_it_is_told(notes: Path, home: Path, monkeypatch):
 
 
 SCRIPT = """
+import signal
 import sys
+# In a shell's background it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from conftest import FakeEncoder
 from semsearch import encoder
