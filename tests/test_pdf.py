@@ -80,6 +80,12 @@ def test_the_article_knows_the_page_of_each_passage():
     assert [extracted[passage.start - shift : passage.end - shift] for passage in cut] == [HARBOUR, KEEPER, STORM, LETTERS]
 
 
+def test_short_lines_are_joined_on_their_page_alone():
+    found = article(made.pdf([["Bees.", "Honey."], ["Wax.", "Candles."]]))
+    cut = passages.cut(found, 256, lambda texts: [len(text.split()) for text in texts])
+    assert [(passage.text, passage.page) for passage in cut] == [("Bees.\nHoney.", 1), ("Wax.\nCandles.", 2)]
+
+
 def test_two_columns_are_read_one_after_the_other():
     data = made.pdf([[HARBOUR, KEEPER, STORM, LETTERS]], columns=2)
     assert blocks(data) == [("paragraph", text) for text in (HARBOUR, KEEPER, STORM, LETTERS)]

@@ -54,7 +54,7 @@ def cut(article: Article, max_tokens: int, count_tokens: CountTokens) -> list[Pa
     """
     language = _language(article)
     passages: list[Passage] = []
-    groups = list(_groups(article.blocks))
+    groups = list(_groups(article))
     headings = list(dict.fromkeys(group.headings for group in groups))
     room = dict(zip(headings, _room(article, headings, max_tokens, count_tokens), strict=True))
     drafts = [_Draft(group.blocks, language) for group in groups]
@@ -156,8 +156,12 @@ def n_words(text: str) -> int:
     return words if len(text) < 16 * words else len(text) // 3
 
 
-def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
-    """Blocks joined: a scrap to what stands before it, else to what follows; list items to their introduction."""
+def _groups(article: Article) -> Iterator[_Group]:
+    """Blocks joined: a scrap to what stands before it, else to what follows; list items to their introduction.
+
+    Never over pages: a passage is cited by the page on which it begins.
+    """
+    blocks = article.blocks
     trail: list[tuple[int, str]] = []
     group: _Group | None = None
     paragraph = 0
@@ -181,6 +185,7 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
         paragraph += 1
         joins = group is not None and (
             group.words + n_words(block.text) <= JOINED_WORDS
+            and _page(article, group.blocks[-1]) == _page(article, block)
             and (block.kind == "item" or _is_scrap(block) or (group.open and _lead_in(group)))
         )
         if group and not joins:
@@ -191,6 +196,10 @@ def _groups(blocks: Sequence[Block]) -> Iterator[_Group]:
         group.add(block)
     if group:
         yield group
+
+
+def _page(article: Article, block: Block) -> int:
+    return article.page_at(block.runs[0].source_start) if article.page_starts and block.runs else 0
 
 
 def _lone_headings(blocks: Sequence[Block]) -> set[int]:
