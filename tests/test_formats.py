@@ -203,6 +203,10 @@ def test_mail():
     assert reason("d.eml", b"Content-Type: multipart/encrypted; boundary=x\n\n--x--") == "an encrypted message"
 
 
+def test_a_message_that_is_no_text_says_why():
+    assert reason("a.eml", b"Subject: x\n\n\xff\0" * 20).startswith("binary file: it has NUL bytes")
+
+
 def test_a_mailbox_is_an_article_a_message(tmp_path):
     box = mailbox.mbox(tmp_path / "a.mbox")
     for text in (BRIDGE, FERRY):

@@ -97,6 +97,8 @@ def message(data: bytes) -> Iterator[Draft]:
         pieces = parts.pieces(found, whole=True)
         subject = printable(_header(found, "subject"))
         metadata = _metadata(found)
+    except InputError:
+        raise
     # The package lets out whatever broken headers make it stumble over.
     except Exception as error:
         raise InputError(f"a damaged message ({type(error).__name__})") from error

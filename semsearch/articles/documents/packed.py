@@ -12,7 +12,10 @@ from collections.abc import Sequence
 
 from semsearch.errors import InputError
 
-__all__ = ["Package", "gunzipped", "is_gzip"]
+__all__ = ["UNPACKING_ERRORS", "Package", "gunzipped", "is_gzip"]
+
+UNPACKING_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
+"""What zipfile lets out of a damaged package, or of one that is packed in a way that it does not know."""
 
 _MAX_PART = 64 * 2**20
 """Bytes of a part of a package that is read, unpacked: the text of a book of a thousand pages takes 3 MB of them."""
@@ -81,7 +84,7 @@ class Package:
         self._left = _MAX_READ
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        except UNPACKING_ERRORS as error:
             if data.startswith(b"\xd0\xcf\x11\xe0"):
                 raise InputError(f"encrypted, or of an earlier format: save it as {kind} without a password") from error
             raise InputError(f"a damaged {kind} file, which cannot be unpacked") from error
@@ -110,7 +113,7 @@ class Package:
         try:
             # No more comes of it than the package says: zipfile sees to that.
             return self._archive.read(part)
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        except UNPACKING_ERRORS as error:
             raise InputError(f"a damaged {self._kind} file: {name} cannot be unpacked") from error
 
     def _take(self, part: zipfile.ZipInfo) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+from semsearch.articles.documents.packed import UNPACKING_ERRORS
 from semsearch.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def refuse_doctypes(data: bytes, kind: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             declaring = next((name for name in archive.namelist() if _has_doctype(archive, name)), None)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
+    except UNPACKING_ERRORS as error:
         raise InputError(f"a damaged {kind} file, which cannot be unpacked") from error
     if declaring is not None:
         raise InputError(f"{declaring} has a DOCTYPE, as no {kind} file has: it is not read")
