@@ -40,7 +40,19 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from semsearch.errors import InputError
 
-__all__ = ["Alternatives", "Condition", "Filter", "Operator", "Where", "all_of", "any_of", "none_of", "parse"]
+__all__ = [
+    "Alternatives",
+    "Condition",
+    "Filter",
+    "Operator",
+    "Where",
+    "all_of",
+    "any_of",
+    "described",
+    "is_plain",
+    "none_of",
+    "parse",
+]
 
 Operator = Literal["=", "!=", ">=", "<=", ">", "<"]
 
@@ -197,6 +209,35 @@ def any_of(*filters: Filter) -> Filter:
 def none_of(*filters: Filter) -> Filter:
     """What meets none of these; of none of them, whatever there is."""
     return Filter((Alternatives(filters, negated=True),)) if filters else Filter()
+
+
+def described(source: str, title: str, metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All that a condition may find of an article: pairs of a key and a string, number or boolean, the same ones perhaps twice.
+
+    The keys are ``source``, ``title``, and those of the metadata behind ``metadata.``: what `Filter.matches` finds under a key
+    ``K`` of the metadata is here under ``metadata.K``.
+    """
+    yield from (("source", place) for place in _places(source))
+    if title:
+        yield "title", title
+    for key in dict.fromkeys(_keys(metadata)):
+        yield from ((f"metadata.{key}", value) for value in _values(metadata, key))
+
+
+def _keys(node: Any, above: str = "") -> Iterator[str]:
+    """Every key that finds something, dotted ones for what is nested."""
+    if isinstance(node, list):
+        for element in node:
+            yield from _keys(element, above)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield above + key
+            yield from _keys(value, f"{above}{key}.")
+
+
+def is_plain(value: str) -> bool:
+    """Whether only the same text, or true or false of that name, is equal to a value: it is no pattern, number or date."""
+    return not any(sign in value for sign in "*?[") and _read(value) == _Reading(None, None)
 
 
 def _of_text(text: Any) -> Condition:

@@ -19,6 +19,7 @@ LAYERS = [
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
     {"store", "results", "ranking"},
+    {"engines"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "importer", "index"},
     {"evaluation", "newest", "watching"},

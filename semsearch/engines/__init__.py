@@ -1,0 +1,1 @@
+"""Where an index may be: a folder, or an engine."""
