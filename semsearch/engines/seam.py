@@ -179,8 +179,8 @@ class Snapshot(Protocol):
     def matching(self, field: Field, asked: Sequence[Asked], k: int, among: Among | None) -> Found:
         """The k passages with the greatest BM25 score, best first; only passages that have any of the words.
 
-        The score of a word is ``times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * dl / avgdl))`` with ``idf = ln(1 + (N - df +
-        0.5) / (df + 0.5))``, as `lexical.Lexical` has it: N, df, avgdl of all passages of the index, those among them whose field
+        The score of a word is ``times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * dl / avgdl))`` with ``idf =
+        ln(1 + (N - df + 0.5) / (df + 0.5))``, as `lexical.Lexical` has it: N, df, avgdl of all passages of the index, those among them whose field
         is empty, and whatever may come back. Of a word that reads in several ways the best counts, or their sum.
         """
         ...
