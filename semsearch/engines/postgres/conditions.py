@@ -19,6 +19,8 @@ __all__ = ["Condition", "condition", "havings", "is_of_articles", "phrases", "qu
 
 _NOTHING = sql.SQL("false")
 _ANYTHING = sql.SQL("true")
+_LOOKED_UP = 200
+"""Values that an article's are compared with one by one, at most: about 30 times so many comparisons for each passage."""
 
 
 class Condition(NamedTuple):
@@ -29,51 +31,55 @@ class Condition(NamedTuple):
 
 
 def condition(
-    among: Among | None, tables: Tables, on: Literal["articles", "lexical", "vectors"], *, hashed: bool = False
+    among: Among | None, tables: Tables, on: Literal["articles", "lexical", "vectors"], *, each: bool = False
 ) -> Condition:
     """What a row of a table has to meet; the table is called ``t``.
 
     :param on: articles have no words: `is_of_articles` says whether they can be asked.
-    :param hashed: hold each row against sets that are made once, and never begin with them: for scans in another order.
+    :param each: look each row up on its own, and never begin with those that meet it: for rows that come in another order.
     """
     if among is None:
         return Condition(_ANYTHING, [])
     if isinstance(among, Having):
-        return _having(among, tables, on, hashed)
+        return _having(among, tables, on, each)
     if isinstance(among, Said):
-        return _said(among, tables, on, hashed)
+        return _said(among, tables, on, each)
     if isinstance(among, Without):
-        inner = condition(among.of, tables, on, hashed=True)
+        inner = condition(among.of, tables, on, each=each)
         return Condition(sql.SQL("NOT ({})").format(inner.text), inner.parameters)
-    parts = [condition(each, tables, on, hashed=hashed or isinstance(among, Some)) for each in among.of]
+    parts = [condition(part, tables, on, each=each) for part in among.of]
     if not parts:
         return Condition(_ANYTHING if isinstance(among, Every) else _NOTHING, [])
     joined = sql.SQL(" AND " if isinstance(among, Every) else " OR ").join([part.text for part in parts])
     return Condition(sql.SQL("({})").format(joined), [each for part in parts for each in part.parameters])
 
 
-def _having(among: Having, tables: Tables, on: str, hashed: bool) -> Condition:
+def _having(among: Having, tables: Tables, on: str, each: bool) -> Condition:
     if not among.values:
         return Condition(_NOTHING, [])
     if on == "articles":
-        return Condition(sql.SQL("t.value_ids && %s::bigint[]"), [list(among.values)])
-    text = tables.sql("t.article IN (SELECT id FROM {articles} WHERE value_ids && %s::bigint[])")
-    return Condition(_alone(text) if hashed else text, [list(among.values)])
+        text: sql.Composable = sql.SQL("t.value_ids && %s::bigint[]")
+    elif not each:
+        text = tables.sql("t.article IN (SELECT id FROM {articles} WHERE value_ids && %s::bigint[])")
+    elif len(among.values) <= _LOOKED_UP:
+        text = tables.sql("(SELECT a.value_ids && %s::bigint[] FROM {articles} a WHERE a.id = t.article)")
+    else:
+        # A set that is made once, and not joined with: comparing many values with an article's takes long.
+        text = tables.sql("(t.article IN (SELECT id FROM {articles} WHERE value_ids && %s::bigint[])) IS TRUE")
+    return Condition(text, [list(among.values)])
 
 
-def _said(among: Said, tables: Tables, on: str, hashed: bool) -> Condition:
+def _said(among: Said, tables: Tables, on: str, each: bool) -> Condition:
     wanted = query_of(among.ways)
     if not wanted:
         return Condition(_NOTHING, [])
     if on == "lexical":
-        return Condition(sql.SQL("t.terms @@ %s::tsquery"), [wanted])
-    text = tables.sql('t."row" IN (SELECT "row" FROM {lexical} WHERE terms @@ %s::tsquery)')
-    return Condition(_alone(text) if hashed else text, [wanted])
-
-
-def _alone(text: sql.Composable) -> sql.Composable:
-    """A set that the planner makes on its own, once, in place of joining with it."""
-    return sql.SQL("({}) IS TRUE").format(text)
+        text: sql.Composable = sql.SQL("t.terms @@ %s::tsquery")
+    elif each:
+        text = tables.sql("(SELECT l.terms @@ %s::tsquery FROM {lexical} l WHERE l.ordinal = t.ordinal)")
+    else:
+        text = tables.sql("t.ordinal IN (SELECT ordinal FROM {lexical} WHERE terms @@ %s::tsquery)")
+    return Condition(text, [wanted])
 
 
 def query_of(ways: Sequence[Sequence[str]]) -> str:

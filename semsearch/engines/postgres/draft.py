@@ -48,7 +48,7 @@ _COLUMNS = {
         '"row", article, place, ordinal, paragraph, line, page, start, stop, language, text, headings, sentences, sentence_spans,'
         " embedding, words, spans"
     ),
-    "vectors": '"row", article, vector',
+    "vectors": '"row", article, ordinal, vector',
     "lexical": 'ordinal, "row", article, title, heading, whole, terms',
     "postings": "term, field, segment, data",
 }
@@ -131,7 +131,7 @@ class PostgresDraft:
             raise EngineError(f"{self._address.shown} took two billion passages: build it anew, or share them among several")
         split = [tuple(part.split() for part in entry.terms) for entry in entries]
         self._copy("passages", (_passage(entry, ordinal) for ordinal, entry in enumerate(entries, first)))
-        self._copy("vectors", (_vector(entry) for entry in entries))
+        self._copy("vectors", (_vector(entry, ordinal) for ordinal, entry in enumerate(entries, first)))
         self._copy(
             "lexical",
             (_lexical(entry, ordinal, parts) for ordinal, (entry, parts) in enumerate(zip(entries, split, strict=True), first)),
@@ -205,7 +205,10 @@ class PostgresDraft:
         with translated(self._address):
             self._finish()
             self._ask("DELETE FROM {meta}")
-            self._ask("INSERT INTO {meta} SELECT * FROM unnest(%s::text[], %s::text[])", [list(meta), list(meta.values())])
+            self._ask(
+                "INSERT INTO {meta} SELECT * FROM unnest(%s::text[], %s::text[])",
+                [list(map(coding.storable, part)) for part in (meta, meta.values())],
+            )
             self._ask("UPDATE {state} SET token = %s", [token])
             try:
                 self._connection.execute("COMMIT")
@@ -248,8 +251,8 @@ class PostgresDraft:
         # A vector, its neighbours on about one level, and what holds them together.
         wanted = min(_MEMORY, int(self._passages * (2 * dimension + 500)))
         self._ask(
-            "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem')) / 1024) ||"
-            " 'kB', true)",
+            "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)"
+            " || 'kB', true)",
             [wanted // 1024],
         )
         statement = self._tables.sql(_HNSW, name=self._tables.index("vectors_hnsw"))
@@ -460,8 +463,9 @@ def _passage(entry: PassageEntry, ordinal: int) -> bytes:
     )  # fmt: skip
 
 
-def _vector(entry: PassageEntry) -> bytes:
-    return coding.row_of([coding.bigint(entry.row), coding.bigint(entry.article), coding.halfvec(entry.kept.vector)])
+def _vector(entry: PassageEntry, ordinal: int) -> bytes:
+    numbers = (coding.bigint(entry.row), coding.bigint(entry.article), coding.integer(ordinal))
+    return coding.row_of([*numbers, coding.halfvec(entry.kept.vector)])
 
 
 def _lexical(entry: PassageEntry, ordinal: int, parts: Sequence[Sequence[str]]) -> bytes:

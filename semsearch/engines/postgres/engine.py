@@ -16,6 +16,7 @@ from psycopg import errors, sql
 
 from semsearch.engines.postgres import tables
 from semsearch.engines.postgres.address import Address
+from semsearch.engines.postgres.coding import stored
 from semsearch.engines.postgres.connections import Connection, Connections, translated
 from semsearch.engines.postgres.draft import PostgresDraft
 from semsearch.engines.postgres.snapshot import PostgresSnapshot
@@ -88,7 +89,8 @@ class PostgresEngine:
     def _meta(connection: Connection, state: State | None) -> dict[str, str]:
         if state is None:
             return {}
-        return {key: value for key, value in connection.execute(state.tables.sql("SELECT key, value FROM {meta}"))}  # noqa: C416
+        found = connection.execute(state.tables.sql("SELECT key, value FROM {meta}")).fetchall()
+        return {stored(key): stored(value) for key, value in found}
 
     def draft(self) -> PostgresDraft:
         """The next generation.

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
-__all__ = ["EXACT", "PostgresSnapshot"]
+__all__ = ["EXACT", "FEW", "PostgresSnapshot"]
 
 EXACT = 20_000
 """Passages among which the nearest are found by looking at each: a filter that leaves so many at most, or a small index."""
+FEW = 3_000
+"""Passages that are fetched to hold a question's against, at most; else some of the best are looked up until enough may come back."""
 _EFFORT = 200
 """``hnsw.ef_search``, at least."""
 _VISITED = 100_000
@@ -118,7 +120,7 @@ class PostgresSnapshot:
         return self._nearest(query, k, condition(among, self._tables, "vectors"), " + 0")
 
     def _by_index(self, query: NDArray[np.float32], k: int, among: Among | None) -> Found:
-        return self._nearest(query, k, condition(among, self._tables, "vectors", hashed=True), "")
+        return self._nearest(query, k, condition(among, self._tables, "vectors", each=True), "")
 
     def _nearest(self, query: NDArray[np.float32], k: int, meets: conditions.Condition, how: str) -> Found:
         vector = halfvec_text(query)
@@ -165,9 +167,9 @@ class PostgresSnapshot:
         """The k passages with the greatest BM25 score, best first."""
         if self._words is None or not self._n_passages or k < 1:
             return NONE
-        meets = condition(among, self._tables, "lexical", hashed=True)
+        meets = condition(among, self._tables, "lexical", each=True)
         allowed: dict[int, int] | None = None
-        if among is not None and self._bound(among) <= EXACT:
+        if among is not None and self._bound(among) <= FEW:
             direct = condition(among, self._tables, "lexical")
             statement = 'SELECT t.ordinal, t."row" FROM {lexical} t WHERE {meets}'
             allowed = dict(self._ask(statement, direct.parameters, meets=direct.text))

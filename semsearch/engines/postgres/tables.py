@@ -114,7 +114,9 @@ ALTER TABLE {postings} ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE TABLE {segments} (id integer PRIMARY KEY, first integer NOT NULL, stop integer NOT NULL, dead integer NOT NULL);
 """
 _VECTORS = """
-CREATE TABLE {vectors} ("row" bigint PRIMARY KEY, article bigint NOT NULL, vector halfvec({dimension}) NOT NULL);
+CREATE TABLE {vectors} (
+    "row" bigint PRIMARY KEY, article bigint NOT NULL, ordinal integer NOT NULL, vector halfvec({dimension}) NOT NULL
+);
 ALTER TABLE {vectors} ALTER COLUMN vector SET STORAGE {storage};
 CREATE INDEX {index} ON {vectors} (article);
 """
