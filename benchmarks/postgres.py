@@ -16,11 +16,8 @@ import argparse
 import gzip
 import hashlib
 import json
-import multiprocessing
-import os
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -31,6 +28,7 @@ import numpy as np
 from common import data_folder, machine, save, spread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from postgres_failover import failover
 from postgres_server import Server
 
 from semsearch import encoder, signs
@@ -119,7 +117,7 @@ def timed(ask: Callable[[int], Any], n: int = N_QUESTIONS) -> dict[str, float]:
     return {**spread(found), "p95": round(float(np.percentile(found, 95)), 2)}
 
 
-def questions(said: list[dict[str, str]], vectors: np.ndarray) -> dict[str, np.ndarray]:
+def questions(vectors: np.ndarray) -> dict[str, np.ndarray]:
     """Of two kinds: those of scifact as the model sees them, and passages that are a little disturbed."""
     drawn = np.random.default_rng(2)
     near = vectors[drawn.integers(0, len(vectors), N_QUESTIONS)].astype(np.float32)
@@ -210,13 +208,13 @@ def measure(work: Path, count: int) -> dict[str, Any]:
         engine = connect(f"{server.address}?index=scale")
         figures["seconds to load"] = load(engine, made, 1)
         figures["bytes a passage"] = sizes(server, "scale", len(made))
-        figures["ms of a snapshot"] = timed(lambda n: engine.snapshot().__enter__ and _touch(engine))
-        figures["dense, 200 candidates"] = dense(engine, made, vectors, questions(said, vectors))
+        figures["ms of a snapshot"] = timed(lambda _: touched(engine))
+        figures["dense, 200 candidates"] = dense(engine, made, vectors, questions(vectors))
         figures["words, the best 100"] = lexical(engine, words_of(said))
         with engine.snapshot() as snapshot:
             rows = np.asarray(snapshot.sample(300), np.int64)
-            figures["ms, kept of 300"] = timed(lambda n: snapshot.kept(rows))
-            figures["ms, passages of 20"] = timed(lambda n: snapshot.passages(rows[:20].tolist()))
+            figures["ms, kept of 300"] = timed(lambda _: snapshot.kept(rows))
+            figures["ms, passages of 20"] = timed(lambda _: snapshot.passages(rows[:20].tolist()))
         figures["seconds of a draft that replaces one article"] = spread([replaced(engine, made, number) for number in range(5)])
         engine.close()
     finally:
@@ -224,7 +222,7 @@ def measure(work: Path, count: int) -> dict[str, Any]:
     return figures
 
 
-def _touch(engine: Any) -> None:
+def touched(engine: Any) -> None:
     with engine.snapshot() as snapshot:
         assert snapshot.meta
 
@@ -256,6 +254,8 @@ def main() -> None:
     if options.work:
         options.work.mkdir(parents=True, exist_ok=True)
         save("postgres", {**machine(), **measure(options.work, options.passages)})
+    if options.failover:
+        save("postgres-failover", {**machine(), "runs": [failover(seed) for seed in range(options.failover)]})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg import sql
 
 from semsearch.engines.postgres.tables import Tables
-from semsearch.engines.seam import Among, Every, Having, Said, Some, Without
+from semsearch.engines.seam import Among, Every, Having, Said, Without
 
 __all__ = ["Condition", "condition", "havings", "is_of_articles", "phrases", "query_of"]
 

@@ -249,12 +249,8 @@ class PostgresDraft:
         if dimension > tables.HNSW_DIMENSIONS:
             return
         # A vector, its neighbours on about one level, and what holds them together.
-        wanted = min(_MEMORY, int(self._passages * (2 * dimension + 500)))
-        self._ask(
-            "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)"
-            " || 'kB', true)",
-            [wanted // 1024],
-        )
+        wanted = min(_MEMORY, int(self._passages * (2 * dimension + 1000)))
+        self._ask(_WORK_MEMORY, [wanted // 1024])
         statement = self._tables.sql(_HNSW, name=self._tables.index("vectors_hnsw"))
         try:
             with self._connection.transaction():
@@ -433,7 +429,11 @@ _MERGE = """
 INSERT INTO {postings} (term, field, segment, data) SELECT term, field, %s, string_agg(data, ''::bytea ORDER BY segment)
 FROM {postings} WHERE segment = ANY(%s::int[]) GROUP BY term, field
 """
-_HNSW = "CREATE INDEX {name} ON {vectors} USING hnsw (vector halfvec_ip_ops) WITH (m = 16, ef_construction = 100)"
+_WORK_MEMORY = """
+SELECT set_config('maintenance_work_mem',
+    greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem')) / 1024) || 'kB', true)
+"""
+_HNSW = "CREATE INDEX {name} ON {vectors} USING hnsw (vector halfvec_ip_ops) WITH (m = 24, ef_construction = 200)"
 
 
 def _file(file: FileRow) -> tuple[Any, ...]:

@@ -68,13 +68,16 @@ class Words:
         known = self._known(terms)
         return [0 if (term := known[each]) is None else term.n_passages[field] for each in terms]
 
-    def matching(self, field: Field, asked: Sequence[Asked], k: int, sift: Callable[[Rows], dict[int, int]]) -> Found:
+    def matching(
+        self, field: Field, asked: Sequence[Asked], k: int, sift: Callable[[Rows], dict[int, int]], allowed: Rows | None
+    ) -> Found:
         """The k passages with the greatest score that may come back, best first.
 
         The rarest words come first. What has none of them cannot come out once k passages have more than all other words can
         give; then their lists stay where they are, and only those of these passages are looked up.
 
         :param sift: of some ordinals those whose passages are there and may come back, with their rows.
+        :param allowed: ordinals that may come back, if they are known.
         """
         words = self._words(field, asked)
         taken, postings_taken = 0, 0
@@ -82,7 +85,7 @@ class Words:
             postings_taken += words[taken].n_passages
             taken += 1
         while taken:
-            found = self._settled(field, words[:taken], words[taken:], k, sift)
+            found = self._settled(field, words[:taken], words[taken:], k, sift, allowed)
             if found is not None:
                 return found
             taken += 1
@@ -105,12 +108,21 @@ class Words:
         return scores + self._forward(field, far, ordinals)
 
     def _settled(
-        self, field: Field, words: Sequence[Word], others: Sequence[Word], k: int, sift: Callable[[Rows], dict[int, int]]
+        self,
+        field: Field,
+        words: Sequence[Word],
+        others: Sequence[Word],
+        k: int,
+        sift: Callable[[Rows], dict[int, int]],
+        allowed: Rows | None,
     ) -> Found | None:
         """The k best, if these words' lists and what is looked up of the others are enough to know them."""
         self._fetch(field, words)
         mean = self._mean(field)
         ordinals, scores = postings.added([(word, self._records(field, [word])) for word in words], mean)
+        if allowed is not None:
+            kept = np.isin(ordinals, allowed)
+            ordinals, scores = ordinals[kept], scores[kept]
         rest = sum(word.weight for word in others)
         rows, values = np.zeros(0, np.int64), np.zeros(0)
         examined = 0
@@ -122,9 +134,9 @@ class Words:
                 return None
             examined += len(places)
             here = sift(ordinals[places])
-            kept = np.asarray([place for place in places.tolist() if int(ordinals[place]) in here], np.int64)
-            whole = scores[kept] + (self._forward(field, others, ordinals[kept]) if others else 0)
-            rows = np.concatenate([rows, np.asarray([here[ordinal] for ordinal in ordinals[kept].tolist()], np.int64)])
+            found = np.asarray([place for place in places.tolist() if int(ordinals[place]) in here], np.int64)
+            whole = scores[found] + (self._forward(field, others, ordinals[found]) if others else 0)
+            rows = np.concatenate([rows, np.asarray([here[ordinal] for ordinal in ordinals[found].tolist()], np.int64)])
             values = np.concatenate([values, whole])
             order = np.lexsort((rows, -values))
             rows, values = rows[order], values[order]
