@@ -20,6 +20,7 @@ from semsearch.engines.seam import (
     Every,
     Having,
     Kept,
+    Numbered,
     PassageEntry,
     Said,
     Some,
@@ -61,6 +62,8 @@ class MemorySnapshot:
         if isinstance(among, Said):
             parts = [f" {' '.join(part)} " for part in parts_of(entry, "whole")]
             return any(f" {' '.join(way)} " in part for way in among.ways for part in parts)
+        if isinstance(among, Numbered):
+            return entry.row in among.rows
         if isinstance(among, Every):
             return all(self._meets(entry, each) for each in among.of)
         if isinstance(among, Some):
