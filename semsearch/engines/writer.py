@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from semsearch.engines.seam import ArticleEntry, Kept, PassageEntry, Terms, Valu
 from semsearch.errors import InputError
 from semsearch.lexical import Analyzer
 from semsearch.protocols import Fingerprint
-from semsearch.records import Article, Passage, Problem, Sentence
+from semsearch.records import Article, Passage, Problem, Sentence, is_address
 from semsearch.store import SEGMENT_ROWS, Codes, FileRow
 from semsearch.store.naming import Named
 from semsearch.store.tables import Spans, sentence_bytes
@@ -117,6 +118,10 @@ class EngineWriter:
     def real_path(self, stored: str) -> Path:
         """The absolute path of what `stored_path` gave."""
         return Path(stored)
+
+    def imported_path(self, exported: str) -> str:
+        """The path of a file that another index had: where that is relative, below the working directory."""
+        return exported if is_address(exported) else os.path.abspath(exported)
 
     def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id, by which `add_article` and `set_problems` know it."""
