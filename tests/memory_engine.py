@@ -158,6 +158,9 @@ class MemorySnapshot:
         found.sort(key=lambda each: (each.source, each.record, each.path, each.id))
         return found[first : first + limit]
 
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        return iter(self.articles(0, 10**9, among))
+
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         return [each for each in self.state.articles.values() if each.file in files]
 

@@ -152,6 +152,8 @@ def test_it_is_known_whether_there_are_any_and_how_many(snapshots, name: str):
     assert snapshot.is_any(NARROW[name](snapshot)) == oracle.is_any(NARROW[name](oracle))
     assert snapshot.n_articles(NARROW[name](snapshot)) == oracle.n_articles(NARROW[name](oracle))
     assert snapshot.articles(1, 7, NARROW[name](snapshot)) == oracle.articles(1, 7, NARROW[name](oracle))
+    found = {article.id for article in snapshot.every_article(NARROW[name](snapshot))}
+    assert found == {article.id for article in oracle.articles(0, 1000, NARROW[name](oracle))}
 
 
 def test_what_was_kept_comes_back(snapshots):

@@ -299,7 +299,7 @@ class EngineView:
     def exported(self, allowed: Allowed | None = None) -> tuple[int, int, Iterator[list[StoredRow]]]:
         """How many articles and passages a filter leaves, and these passages, some at a time, article by article."""
         wanted = None if allowed is None else allowed.articles
-        entries = [(each.file, each.id, each.n_passages) for each in self._entries(wanted)]
+        entries = [(each.file, each.id, each.n_passages) for each in self.snapshot.every_article(wanted)]
         digests = {file.id: file.sha256 for file in self.snapshot.files()}
         # The articles of a file stand together.
         entries.sort(key=lambda each: each[0])
@@ -332,7 +332,7 @@ class EngineView:
 
     def facets(self) -> Facets:
         """What its articles can be told apart by; reads the metadata of all."""
-        return counted((entry.source, entry.metadata) for entry in self._entries(None))
+        return counted((entry.source, entry.metadata) for entry in self.snapshot.every_article(None))
 
     def files(self) -> list[FileRow]:
         """All files that were indexed, by source."""
@@ -398,19 +398,14 @@ class EngineView:
             if found := self.snapshot.known(embeddings[first : first + SEGMENT_ROWS]):
                 yield together(found)
 
-    def _entries(self, wanted: Among | None) -> Iterator[ArticleEntry]:
+    def _entries(self, wanted: Among | None) -> list[ArticleEntry]:
         """Articles by their sources."""
-        first = 0
-        while found := self.snapshot.articles(first, _AT_ONCE, wanted):
-            yield from found
-            first += len(found)
+        return sorted(self.snapshot.every_article(wanted), key=lambda each: (each.source, each.path, _record_order(each.record)))
 
     def _chunks(self, allowed: Allowed | None) -> Iterator[list[ArticleEntry]]:
-        wanted = None if allowed is None else allowed.articles
-        first = 0
-        while found := self.snapshot.articles(first, _AT_ONCE, wanted):
-            yield found
-            first += len(found)
+        """The same of those that a filter leaves, some at a time."""
+        found = self._entries(None if allowed is None else allowed.articles)
+        yield from (found[first : first + _AT_ONCE] for first in range(0, len(found), _AT_ONCE))
 
     def _passages(self, articles: Sequence[ArticleEntry]) -> list[PassageRow]:
         return [item for entry in articles for item in self.snapshot.passages_of(entry.id, 0, entry.n_passages)]

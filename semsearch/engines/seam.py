@@ -252,6 +252,10 @@ class Snapshot(Protocol):
         """Articles by source and record, from a place on, counted from 0; of those that have such passages."""
         ...
 
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        """All articles that have such passages, in any order, however many: not all are in memory at once."""
+        ...
+
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         """The articles of some files."""
         ...

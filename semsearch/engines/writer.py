@@ -271,23 +271,23 @@ class EngineWriter:
         self, vectors: Vectors, before: Mapping[int, ArticleEntry], stay: set[int], tally: _Tally
     ) -> Iterator[tuple[list[ArticleEntry], list[PassageEntry], list[Value]]]:
         """Staged articles as the engine takes them, some at a time; those that it has are only noted."""
-        articles: list[ArticleEntry] = []
-        passages: list[PassageEntry] = []
+        batch: list[tuple[ArticleEntry, StoredArticle]] = []
         values: dict[int, Value] = {}
+        waiting = 0
         for stored in self._staged.contents():
             entry, found = self._entry(stored)
             if entry.id in before:
                 stay.add(entry.id)
                 continue
             tally.add([entry])
-            articles.append(entry)
-            passages += [self._passage(entry, place, row, vectors) for place, row in enumerate(stored.rows)]
+            batch.append((entry, stored))
             values |= {value.id: value for value in found}
-            if len(articles) >= _ARTICLES or len(passages) >= _PASSAGES:
-                yield articles, passages, list(values.values())
-                articles, passages, values = [], [], {}
-        if articles:
-            yield articles, passages, list(values.values())
+            waiting += entry.n_passages
+            if len(batch) >= _ARTICLES or waiting >= _PASSAGES:
+                yield [article for article, _ in batch], self._passages(batch, vectors), list(values.values())
+                batch, values, waiting = [], {}, 0
+        if batch:
+            yield [article for article, _ in batch], self._passages(batch, vectors), list(values.values())
 
     def _entry(self, stored: StoredArticle) -> tuple[ArticleEntry, list[Value]]:
         said = [stored.title.encode(), json.dumps(stored.metadata, sort_keys=True).encode(), *map(_said, stored.rows)]
@@ -304,14 +304,24 @@ class EngineWriter:
             values,
         )  # fmt: skip
 
-    def _passage(self, article: ArticleEntry, place: int, row: StoredRow, vectors: Vectors) -> PassageEntry:
-        number = np.asarray([row.row], np.int64)
-        words = vectors.words(number)[0]
-        kept = Kept(vectors.take(number)[0], words, vectors.sentences(row.row))
-        terms = self._terms(row.language, article.title, row.passage)
-        return PassageEntry(
-            numbers.passage_row(article.id, place), article.id, place, row.passage, row.embedding, row.language, terms, kept
-        )
+    def _passages(self, batch: Sequence[tuple[ArticleEntry, StoredArticle]], vectors: Vectors) -> list[PassageEntry]:
+        """The passages of some articles with what the model made of them."""
+        given = [(article, place, row) for article, stored in batch for place, row in enumerate(stored.rows)]
+        rows = np.asarray([row.row for _, _, row in given], np.int64)
+        kept = map(Kept, vectors.take(rows), vectors.words(rows), map(vectors.sentences, rows.tolist()))
+        return [
+            PassageEntry(
+                row=numbers.passage_row(article.id, place),
+                article=article.id,
+                place=place,
+                passage=row.passage,
+                embedding=row.embedding,
+                language=row.language,
+                terms=self._terms(row.language, article.title, row.passage),
+                kept=each,
+            )
+            for (article, place, row), each in zip(given, kept, strict=True)
+        ]
 
     def _terms(self, language: str, title: str, passage: Passage) -> Terms:
         analyzer = self._analyzers.get(language) or self._analyzers.setdefault(language, Analyzer(language))
