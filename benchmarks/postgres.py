@@ -16,11 +16,8 @@ import argparse
 import gzip
 import hashlib
 import json
-import multiprocessing
-import os
 import random
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice

@@ -149,8 +149,8 @@ class MemorySnapshot:
     def passages_of(self, article: int, first: int, limit: int) -> list[PassageRow]:
         return [self._row(entry) for entry in self._in(article)[first : first + limit]]
 
-    def article(self, article: int) -> ArticleEntry | None:
-        return self.state.articles.get(article)
+    def numbered(self, articles: Sequence[int]) -> list[ArticleEntry]:
+        return [self.state.articles[number] for number in articles if number in self.state.articles]
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:
         kept = None if among is None else {entry.article for entry in self._among(among)}

@@ -425,7 +425,7 @@ def test_readers_find_a_generation_while_others_are_forgotten(engine: PostgresEn
                         [str(article.file) for article in there] == [snapshot.meta["file"]] if "file" in snapshot.meta else there
                     )
                     counted[0] += 1
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 wrong.append(error)
 
     thread = threading.Thread(target=read)

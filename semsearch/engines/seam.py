@@ -244,8 +244,8 @@ class Snapshot(Protocol):
         """Passages of an article from a place on, in their order."""
         ...
 
-    def article(self, article: int) -> ArticleEntry | None:
-        """An article; None if there is none."""
+    def numbered(self, articles: Sequence[int]) -> list[ArticleEntry]:
+        """Those of some articles that there are, in any order."""
         ...
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:

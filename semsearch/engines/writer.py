@@ -249,7 +249,7 @@ class EngineWriter:
             known = sorted(replaced & self._known.keys())
             for first in range(0, len(known), _ARTICLES):
                 before |= {entry.id: entry for entry in draft.before.articles_of(known[first : first + _ARTICLES])}
-            before |= {number: entry for number in self._gone_articles if (entry := draft.before.article(number)) is not None}
+            before |= {entry.id: entry for entry in draft.before.numbered(sorted(self._gone_articles))}
         tally = _Tally.of(self.meta if self._before and not self._fresh else {})
         stay: set[int] = set()
         with self._staged.vectors(fingerprint.dimension) as vectors:
