@@ -171,7 +171,7 @@ def test_nothing_of_an_index_that_is_not_there_is_an_error(engine: PostgresEngin
         assert snapshot.frequencies("whole", ["a"]) == [0]
         assert (snapshot.is_any(Said((("a",),))), snapshot.n_articles(Said((("a",),)))) == (False, 0)
         assert (snapshot.known([b"x"]), snapshot.passages([1]), snapshot.sample(3), snapshot.n_bytes()) == ({}, [], [], 0)
-        assert (snapshot.article(1), snapshot.articles(0, 5, None), snapshot.articles_of([1])) == (None, [], [])
+        assert (snapshot.numbered([1]), snapshot.articles(0, 5, None), snapshot.articles_of([1])) == ([], [], [])
         assert (list(snapshot.files()), snapshot.values("x"), snapshot.keys(), list(snapshot.entries([1]))) == ([], [], [], [])
         assert (snapshot.place_of(1), snapshot.passages_of(1, 0, 5), snapshot.kept(np.zeros(0, np.int64))) == (None, [], [])
 
@@ -283,7 +283,7 @@ def test_no_text_is_taken_for_anything_else(engine: PostgresEngine):
     put_one(engine, article, entry)
     with engine.snapshot() as snapshot:
         assert snapshot.meta["\x01 'T\""] == path
-        assert snapshot.article(article.id) == article
+        assert snapshot.numbered([article.id]) == [article]
         (found,) = snapshot.passages([entry.row])
         assert (found.passage, found.path, found.title) == (entry.passage, path, article.title)
         assert next(snapshot.files()) == FileRow(7, path, path, b"x" * 32, [], {"a": path})

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg import sql
 
 from semsearch.engines.postgres.tables import Tables
-from semsearch.engines.seam import Among, Every, Having, Said, Without
+from semsearch.engines.seam import Among, Every, Having, Numbered, Said, Without
 
 __all__ = ["Condition", "condition", "havings", "is_of_articles", "phrases", "query_of"]
 
@@ -35,7 +35,7 @@ def condition(
 ) -> Condition:
     """What a row of a table has to meet; the table is called ``t``.
 
-    :param on: articles have no words: `is_of_articles` says whether they can be asked.
+    :param on: articles have neither words nor rows: `is_of_articles` says whether they can be asked.
     :param each: look each row up on its own, and never begin with those that meet it: for rows that come in another order.
     """
     if among is None:
@@ -44,6 +44,11 @@ def condition(
         return _having(among, tables, on, each)
     if isinstance(among, Said):
         return _said(among, tables, on, each)
+    if isinstance(among, Numbered):
+        # Words are found by ordinals.
+        aside = tables.sql('t.ordinal IN (SELECT ordinal FROM {passages} WHERE "row" = ANY(%s::bigint[]))')
+        here = sql.SQL('t."row" = ANY(%s::bigint[])')
+        return Condition(aside if on == "lexical" and not each else here, [list(among.rows)])
     if isinstance(among, Without):
         inner = condition(among.of, tables, on, each=each)
         return Condition(sql.SQL("NOT ({})").format(inner.text), inner.parameters)
@@ -93,7 +98,7 @@ def _quoted(term: str) -> str:
 
 def is_of_articles(among: Among) -> bool:
     """Whether it can be told by articles alone."""
-    return not phrases(among)
+    return all(isinstance(each, Having) for each in _leaves(among))
 
 
 def phrases(among: Among) -> list[Said]:
@@ -106,8 +111,8 @@ def havings(among: Among) -> list[Having]:
     return [each for each in _leaves(among) if isinstance(each, Having)]
 
 
-def _leaves(among: Among) -> list[Having | Said]:
-    if isinstance(among, (Having, Said)):
+def _leaves(among: Among) -> list[Having | Said | Numbered]:
+    if isinstance(among, (Having, Said, Numbered)):
         return [among]
     if isinstance(among, Without):
         return _leaves(among.of)

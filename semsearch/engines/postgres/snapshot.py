@@ -20,7 +20,7 @@ from semsearch.engines.postgres.conditions import condition
 from semsearch.engines.postgres.connections import Connection, translated
 from semsearch.engines.postgres.lexical import NONE, Words
 from semsearch.engines.postgres.tables import State
-from semsearch.engines.seam import ArticleEntry, Every, Having, Kept, PassageEntry, Said, Some, Terms, Value
+from semsearch.engines.seam import ArticleEntry, Every, Having, Kept, Numbered, PassageEntry, Said, Some, Terms, Value
 from semsearch.errors import IndexCorrupt
 from semsearch.protocols import Found
 from semsearch.records import Problem
@@ -156,6 +156,8 @@ class PostgresSnapshot:
     def _most(self, among: Among, counts: Mapping[Having, int]) -> int:
         if isinstance(among, Having):
             return counts.get(among, 0)
+        if isinstance(among, Numbered):
+            return len(among.rows)
         if isinstance(among, Said):
             terms = list(dict.fromkeys(term for way in among.ways for term in way))
             known = dict(zip(terms, self.frequencies("whole", terms), strict=True))
@@ -278,15 +280,28 @@ class PostgresSnapshot:
         where = "p.article = %s::bigint AND p.place >= %s ORDER BY p.place LIMIT %s"
         return self._passage_rows(where, [article, first, limit])
 
-    def article(self, article: int) -> ArticleEntry | None:
-        """An article; None if there is none."""
-        found = self._articles("t.id = %s::bigint", [article])
-        return found[0] if found else None
+    def numbered(self, articles: Sequence[int]) -> list[ArticleEntry]:
+        """Those of the articles that there are, in any order."""
+        return self._articles("t.id = ANY(%s::bigint[])", [list(articles)])
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:
         """Articles by source and record, from a place on; of those that have such passages."""
         if self._state is None:
             return []
+        meets = self._of_articles(among)
+        where = "{meets} ORDER BY t.source, t.record, t.path, t.id LIMIT %s OFFSET %s"
+        return self._articles(where, [*meets.parameters, limit, first], meets=meets.text)
+
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        """All articles that have such passages, by their ids."""
+        last = 0
+        meets = conditions.Condition(sql.SQL("true"), []) if self._state is None else self._of_articles(among)
+        where = "{meets} AND t.id > %s::bigint ORDER BY t.id LIMIT %s"
+        while found := self._articles(where, [*meets.parameters, last, _CHUNK], meets=meets.text):
+            yield from found
+            last = found[-1].id
+
+    def _of_articles(self, among: Among | None) -> conditions.Condition:
         if among is None:
             meets = conditions.Condition(sql.SQL("true"), [])
         elif conditions.is_of_articles(among):
@@ -296,8 +311,7 @@ class PostgresSnapshot:
             inner = condition(among, self._tables, "lexical")
             text = self._tables.sql("t.id IN (SELECT t.article FROM {lexical} t WHERE {meets})", meets=inner.text)
             meets = conditions.Condition(text, inner.parameters)
-        where = "{meets} ORDER BY t.source, t.record, t.path, t.id LIMIT %s OFFSET %s"
-        return self._articles(where, [*meets.parameters, limit, first], meets=meets.text)
+        return meets
 
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         """The articles of some files."""
