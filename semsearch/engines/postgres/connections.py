@@ -28,6 +28,8 @@ _FIRST_PAUSE = 0.1
 _IDLE = 8
 """Connections that are kept for the next reader."""
 _LATER = ("starting up", "shutting down", "recovery", "too many", "remaining connection slots", "terminating connection")
+_GUESSES = ("This probably means", "before or while processing", "Is the server running", "Multiple connection attempts")
+"""Lines of libpq that say no more than the others."""
 _DEFAULTS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -142,5 +144,5 @@ def translated(address: Address) -> Iterator[None]:
 def _line(error: psycopg.Error) -> str:
     """What it says, on one line and not at any length; it may name who wanted in where, but libpq never tells a password."""
     said = error.diag.message_primary or str(error)
-    lines = [each.strip() for each in said.splitlines() if each.strip()]
+    lines = [each for line in said.splitlines() if (each := line.strip()) and not each.startswith(_GUESSES)]
     return " ".join(lines)[:300].rstrip(".") or type(error).__name__
