@@ -261,14 +261,17 @@ class PostgresSnapshot:
 
     def _passage_rows(self, where: str, parameters: Sequence[Any]) -> list[PassageRow]:
         found = self._ask(
-            f'SELECT p."row", p.article, t.source, t.path, t.title, t.metadata, {_PASSAGE} FROM {{passages}} p'
+            f'SELECT p."row", p.article, t.source, t.record, t.path, t.title, t.metadata, {_PASSAGE} FROM {{passages}} p'
             f" JOIN {{articles}} t ON t.id = p.article WHERE {where}",
             parameters,
         )
         return [
-            PassageRow(row, row, article, passage_of(columns), stored(source), stored(path), stored(title), json.loads(metadata))
-            for row, article, source, path, title, metadata, *columns in found
-        ]
+            PassageRow(
+                row, row, article, passage_of(columns), stored(source) + stored(record), stored(path), stored(title),
+                json.loads(metadata),
+            )
+            for row, article, source, record, path, title, metadata, *columns in found
+        ]  # fmt: skip
 
     def place_of(self, row: int) -> tuple[int, int] | None:
         """The article of a passage, and its place there."""
