@@ -31,6 +31,8 @@ AT_ONCE = 65_536
 """Postings that are fetched without asking whether they matter: half a megabyte."""
 _EXAMINED = 4_096
 """Passages of which words are looked up one by one, at most, before whole lists are fetched."""
+_HOPEFUL = 0.5
+"""Of what all other words can give: if the k-th best has less without them, their lists will be needed: nothing is looked up."""
 _RANKS = postings.ranks()
 _BETWEEN = (_RANKS[:-1] + _RANKS[1:]) / 2
 _FORWARD = {
@@ -93,6 +95,7 @@ class Words:
 
     def matched(self, field: Field, asked: Sequence[Asked], ordinals: Rows) -> NDArray[np.float64]:
         """The scores of some passages, by their ordinals."""
+        ordinals, again = np.unique(ordinals, return_inverse=True)
         scores = np.zeros(len(ordinals))
         far: list[Word] = []
         fetched = 0
@@ -105,7 +108,7 @@ class Words:
             found, values = postings.added([(word, self._records(field, [word]))], self._mean(field))
             places = np.minimum(np.searchsorted(found, ordinals), len(found) - 1)
             scores += np.where(found[places] == ordinals, values[places], 0) if len(found) else 0
-        return scores + self._forward(field, far, ordinals)
+        return np.asarray((scores + self._forward(field, far, ordinals))[again])
 
     def _settled(
         self,
@@ -124,6 +127,8 @@ class Words:
             kept = np.isin(ordinals, allowed)
             ordinals, scores = ordinals[kept], scores[kept]
         rest = sum(word.weight for word in others)
+        if rest and (len(scores) < k or np.partition(scores, -k)[-k] < _HOPEFUL * rest):
+            return None
         rows, values = np.zeros(0, np.int64), np.zeros(0)
         examined = 0
         for places in postings.descending(scores, max(256, 2 * k)):
