@@ -37,6 +37,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
+    from semsearch.cluster import Spread
     from semsearch.store import FileRow
 
 __all__ = ["CANARIES", "NO_CODES", "NO_SENTENCES", "NO_TOKENS", "Builder", "Run", "encode", "measured", "set_canaries"]
@@ -143,8 +144,13 @@ class Run(ABC):
         """Let go of the index; what was not committed is given up."""
         self._writer.close()
 
-    def run(self, model: str | None, encoder: Encoder | None, progress: Progress | None) -> tuple[dict[str, int], Encoder | None]:
-        """Counts for the report, and the encoder that was used; None where the model had nothing to do and was not loaded."""
+    def run(
+        self, model: str | None, encoder: Encoder | None, progress: Progress | None, spread: Spread | None = None
+    ) -> tuple[dict[str, int], Encoder | None]:
+        """Counts for the report, and the encoder that was used; None where the model had nothing to do and was not loaded.
+
+        :param spread: makes the encoder one whose passages a cluster encodes.
+        """
         encoder = encoder or self._load(model)
         stored = self._writer.fingerprint
         if stored is not None and not stored.same_vectors(encoder.fingerprint):
@@ -159,8 +165,11 @@ class Run(ABC):
         network = b""
         if self._quantized and not encoder.fingerprint.quantized:
             encoder, network = self._calibrated(encoder, progress)
+        spreading = encoder
+        if spread:
+            spreading = spread(encoder, lambda: network or network_of(self._writer.folder))
         started = time.perf_counter()
-        encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
+        encoded = encode(self._writer, spreading, progress, compact=self._compact, network=network)
         logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
         facts = {"passages": str(self._cutting), "target_recall": str(self._target)}
@@ -169,7 +178,7 @@ class Run(ABC):
         if self._compact:
             facts["codes"] = NO_CODES
         if encoded:
-            facts["engine"] = encoder.engine
+            facts["engine"] = spreading.engine
         started = time.perf_counter()
         generation = self._writer.commit(
             encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target)

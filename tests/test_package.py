@@ -18,7 +18,7 @@ LAYERS = [
     {"cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
-    {"store", "results", "ranking"},
+    {"cluster", "store", "results", "ranking"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "importer", "index"},
     {"evaluation", "newest", "watching"},
@@ -61,6 +61,9 @@ DOORS = {
     "pandas": "frames",
     "umap": "maps",
     "watchfiles": "watching",
+    "distributed": "cluster",
+    "dask": "cluster",
+    "cloudpickle": "cluster",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",
@@ -103,6 +106,9 @@ HEAVY = {
     "llama_index",
     "haystack",
     "watchfiles",
+    "distributed",
+    "dask",
+    "cloudpickle",
 }
 
 
