@@ -16,8 +16,8 @@ import queue
 import sys
 import time
 import warnings
-from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -270,7 +270,8 @@ class _Flight:
             if answer.refusal:
                 raise EngineError(f"the worker {answer.worker} cannot encode for this index: {answer.refusal}")
             if answer.wants:
-                self._send(sent.shard, sent.failures, self._parcel, answer.worker)
+                # Not for that worker alone: if it died now, Dask would keep the shard for it for ever (distributed 2026.8.0).
+                self._send(sent.shard, sent.failures, self._parcel)
             else:
                 self._again(sent, answer)
 
@@ -283,7 +284,7 @@ class _Flight:
             if futures and self._client.status == "running":
                 self._client.cancel(futures)
 
-    def _send(self, shard: Shard, failures: int, parcel: Parcel | None = None, worker: str | None = None) -> None:
+    def _send(self, shard: Shard, failures: int, parcel: Parcel | None = None) -> None:
         number = self._begun.get(shard.key, 0)
         self._begun[shard.key] = number + 1
         # A key that was used before may still stand for what went wrong.
@@ -300,8 +301,6 @@ class _Flight:
                     tuple(parcel) if parcel else None,
                     shard.texts,
                     key=key,
-                    workers=[worker] if worker else None,
-                    allow_other_workers=worker is not None,
                 )
         except Exception as error:
             raise self._lost() from error
@@ -316,6 +315,8 @@ class _Flight:
             answer: Answer = sent.future.result()
         except (CancelledError, OSError) as error:
             raise self._lost() from error
+        # What has come need not be made again if its worker dies.
+        sent.future.release()
         return answer
 
     def _again(self, sent: _Sent, answer: Answer) -> None:
@@ -375,8 +376,7 @@ def _told(error: BaseException) -> Answer:
 
     if isinstance(error, KilledWorker):
         worker = getattr(error.last_worker, "address", "")
-        return Answer(
-            worker, failure=f"{error.allowed_failures + 1} workers died of it, the last one {worker} (was there memory?)"
-        )
+        n_dead = error.allowed_failures + 1
+        return Answer(worker, failure=f"{n_dead} workers died of it, the last of them {worker} (was there memory?)")
     reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
     return Answer("", failure=f"a worker could not begin ({reason}): has it the same semsearch as this machine?")

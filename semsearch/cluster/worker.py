@@ -75,9 +75,7 @@ def encode(version: str, model: dict[str, Any], sent_along: tuple[str, bool, byt
     """
     worker, threads = _here()
     if version != __version__:
-        return Answer(
-            worker, refusal=f"it has semsearch {__version__}, and the index is made by {version}: install the same there"
-        )
+        return Answer(worker, refusal=f"it has semsearch {__version__}, and {version} makes the index: install that there")
     fingerprint = Fingerprint(**model)
     parcel = Parcel(*sent_along) if sent_along else None
     with _LOCK:
