@@ -1,6 +1,6 @@
 """A cluster of encoders on this machine: the same index as without, whatever dies on the way.
 
-The scheduler and the nodes are real processes. A node is what ``dask worker`` starts: one that looks after its workers, and them.
+The scheduler and the nodes are real processes: ``benchmarks/nodes.py``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from conftest import FakeEncoder
 from helpers import contents, records, run
@@ -32,7 +31,12 @@ from semsearch.errors import EngineError, InputError, MissingExtra
 from semsearch.protocols import Encoded, Encoder, PassageText
 from semsearch.store.pending import pending_texts
 
-TESTS = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+from nodes import Cluster, client_of, kill, wait_for, workers_of
+
+TESTS = Path(__file__).resolve().parent
+IMPORT_PATH = os.pathsep.join([str(TESTS), str(TESTS.parent), str(TESTS.parent / "benchmarks")])
 PASSAGES = 120
 
 
@@ -69,91 +73,10 @@ class Unsendable(FakeEncoder):
         self.lock = threading.Lock()
 
 
-class Cluster:
-    """A scheduler and its nodes on this machine; what was killed is started again when it is needed next."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._scheduler: subprocess.Popen[bytes] | None = None
-        self._nodes: list[subprocess.Popen[bytes]] = []
-        self.address = ""
-
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-        }
-        with (self._folder / f"{arguments[0]}.log").open("ab") as log:
-            local = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
-            command = [sys.executable, "-m", "dask", *arguments, *local]
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self._folder)
-
-    def scheduler(self) -> str:
-        """The address of a running scheduler."""
-        if self._scheduler is None or self._scheduler.poll() is not None:
-            said = self._folder / "scheduler.json"
-            said.unlink(missing_ok=True)
-            self._scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(said))
-            for node in self._nodes:
-                kill(node)
-            self._nodes = []
-            wait_for(lambda: said.exists() and '"address"' in said.read_text())
-            self.address = said.read_text().split('"address": "')[1].split('"')[0]
-        return self.address
-
-    def nodes(self, count: int) -> list[subprocess.Popen[bytes]]:
-        """So many living nodes of one worker each; more than that are killed."""
-        address = self.scheduler()
-        self._nodes = [node for node in self._nodes if node.poll() is None]
-        while len(self._nodes) > count:
-            kill(self._nodes.pop())
-        while len(self._nodes) < count:
-            self._nodes.append(self._start("worker", address, "--nthreads", "1", "--memory-limit", "0"))
-        with closing(distributed().Client(address, set_as_default=False)) as client:
-            wait_for(lambda: len(client.nthreads()) == count)
-        return self._nodes
-
-    def kill_scheduler(self) -> None:
-        assert self._scheduler is not None
-        kill(self._scheduler)
-
-    def close(self) -> None:
-        for process in (*self._nodes, self._scheduler):
-            if process is not None:
-                kill(process)
-
-
-def distributed():
-    return spread._distributed()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.02)
-
-
-def workers_of(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The worker processes of a node."""
-    return [child for child in psutil.Process(node.pid).children() if "spawn_main" in " ".join(child.cmdline())]
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """With all that it started, at once: none of them sees another one die."""
-    if process.poll() is None:
-        found = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        for signal_number in (signal.SIGSTOP, signal.SIGKILL):
-            for each in found:
-                with suppress(psutil.NoSuchProcess):
-                    each.send_signal(signal_number)
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    environment = {"PYTHONPATH": IMPORT_PATH, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    started = Cluster(tmp_path_factory.mktemp("cluster"), environment)
     yield started
     started.close()
 
@@ -228,8 +151,7 @@ def test_who_made_the_index_is_killed_and_goes_on(cluster: Cluster, articles: Pa
         "import sys, semsearch; from semsearch.cluster import spread; from test_cluster import Slow; spread._TOKENS = 150;"
         "semsearch.build(sys.argv[1], sys.argv[2], encoder=Slow(), cluster=sys.argv[3])"
     )
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": IMPORT_PATH}
     with subprocess.Popen([sys.executable, "-c", script, articles, home, cluster.address], env=environment) as process:
         wait_for(lambda: len(pending_texts(home)) > PASSAGES // 4)
         process.kill()
@@ -294,7 +216,7 @@ def test_what_is_under_way_is_given_up_with_the_build(cluster: Cluster, articles
     with pytest.raises(KeyboardInterrupt):
         built(articles, home, cluster.address, Slow(), PASSAGES // 4, interrupt)
     assert pending_texts(home)
-    with closing(distributed().Client(cluster.address, set_as_default=False)) as client:
+    with closing(client_of(cluster.address)) as client:
         wait_for(lambda: not any(client.processing().values()))
         assert not client.run_on_scheduler(lambda dask_scheduler: [key for key in dask_scheduler.tasks if "semsearch" in key])
 

@@ -28,7 +28,7 @@ from semsearch.cluster.worker import Answer, Parcel
 from semsearch.errors import EngineError, InputError, MissingExtra
 from semsearch.protocols import Encoded, Encoder, Fingerprint, PassageText, Queries
 
-__all__ = ["ClusterEncoder", "Spread", "connected"]
+__all__ = ["ClusterEncoder", "Spread", "connected", "distributed"]
 
 logger = logging.getLogger("semsearch")
 
@@ -85,14 +85,14 @@ def _connected(address: str) -> Iterator[Spread]:
 
 def _client(address: str) -> Any:
     try:
-        distributed = _distributed()
+        client = distributed().Client
     except ImportError as error:
         raise MissingExtra(f'a cluster needs {error.name}: python -m pip install "semsearch[cluster]"') from error
     try:
         # Of other versions of its own Dask warns; which of them matter, a worker tells.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return distributed.Client(address, timeout=_CONNECTING, set_as_default=False, direct_to_workers=False)
+            return client(address, timeout=_CONNECTING, set_as_default=False, direct_to_workers=False)
     except Exception as error:
         # What its network, its TLS and its handshake raise has no common base.
         reason = (str(error).splitlines() or [""])[0][:200]
@@ -102,7 +102,7 @@ def _client(address: str) -> Any:
         ) from error
 
 
-def _distributed() -> Any:
+def distributed() -> Any:
     """The package, whose log goes where this process's goes, and not to stderr.
 
     What another part of the process imported before stays as it is.
@@ -110,13 +110,13 @@ def _distributed() -> Any:
     :raises ImportError: if it is not installed.
     """
     known = "distributed" in sys.modules
-    distributed = importlib.import_module("distributed")
+    package = importlib.import_module("distributed")
     if not known:
         for name in ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application"):
             its = logging.getLogger(name)
             its.handlers = [logging.NullHandler()]
             its.propagate = True
-    return distributed
+    return package
 
 
 class ClusterEncoder:
