@@ -2,11 +2,11 @@
 
     SEMSEARCH_DATA=... python benchmarks/cluster.py --work DIR
 
-Articles of scifact are indexed alone, by two threads, and that index is what all others are compared with: counts, and the cosine
-of each passage's vector with its own there. Then, by a scheduler and nodes that are processes of this machine: without trouble, by
-one and two workers, in turns with the build alone; and so many times each with a worker killed (kill -9), with a node killed and
-all of its workers, with the process that makes the index killed and run again, and with the scheduler killed and the build run
-again, each at a moment drawn from ``--seed``. The exit code is 1 where anything is lost, twice there, or not the same.
+Articles of scifact are indexed alone, by two threads, and that index is what all others are compared with: counts, and the
+cosine of each passage's vector with its own there. Then, by a scheduler and nodes that are processes of this machine: without
+trouble, by one and two workers, in turns with the build alone; and so many times each with a worker killed (kill -9), with a node
+killed and all of its workers, with the process that makes the index killed and run again, and with the scheduler killed and the
+build run again, each at a moment drawn from ``--seed``. The exit code is 1 where anything is lost, twice there, or not the same.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ __all__ = ["Answer", "Parcel", "encode"]
 class Parcel(NamedTuple):
     """What an encoder is made of beside the model that lies on the worker's machine.
 
-    :param digest: SHA-256 hex digest of ``data``, by which it is known.
-    :param is_encoder: whether it is the user's own encoder, pickled; else it is the network in 8 bits.
+    ``digest``: SHA-256 hex digest of ``data``, by which it is known. ``is_encoder``: whether it is the user's own encoder, pickled;
+    else it is the network in 8 bits.
     """
 
     digest: str
