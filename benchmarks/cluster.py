@@ -181,9 +181,9 @@ def main() -> None:
                 rates.setdefault("one worker of one thread", []).append(bench.by_workers(1, 1))
                 rates.setdefault("one worker of two threads", []).append(bench.by_workers(1, 2))
                 rates.setdefault("two workers of one thread", []).append(bench.by_workers(2, 1))
-        for name in ("worker", "node", "coordinator", "scheduler"):
-            bench.cluster.nodes(0)
-            for _ in range(options.trials):
+        for _ in range(options.trials):
+            for name in ("worker", "node", "coordinator", "scheduler"):
+                bench.cluster.nodes(0)
                 trials.setdefault(name, []).append(bench.trial(name))
                 print(name, trials[name][-1], file=sys.stderr, flush=True)
     finally:

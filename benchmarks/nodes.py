@@ -80,7 +80,9 @@ class Cluster:
         local = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
         with (self._folder / f"{arguments[0]}.log").open("ab") as log:
             command = [sys.executable, "-m", "dask", *arguments, *local]
-            return subprocess.Popen(command, stdout=log, stderr=log, env=self._environment, cwd=self._folder)
+            # A scheduler needs nothing of ours.
+            environment = self._environment | ({"PYTHONPATH": ""} if arguments[0] == "scheduler" else {})
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self._folder)
 
     def _address_in(self, said: Path) -> str:
         with suppress(OSError, ValueError):

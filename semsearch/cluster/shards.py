@@ -79,7 +79,7 @@ def cut(passages: Sequence[PassageText], budget: int, fingerprint: Fingerprint) 
     :param budget: tokens, roughly, that the texts of a shard have together; one text may have more.
     """
     known_by = json.dumps([__version__, asdict(fingerprint)], sort_keys=True).encode()
-    sizes = [_OVERHEAD + (len(text.encode()) + len(context.encode())) // _BYTES for context, text, _ in passages]
+    sizes = [_OVERHEAD + (_bytes(text) + _bytes(context)) // _BYTES for context, text, _ in passages]
     positions: list[int] = []
     held = 0
     for position in sorted(range(len(passages)), key=lambda place: (-sizes[place], place)):
@@ -90,6 +90,11 @@ def cut(passages: Sequence[PassageText], budget: int, fingerprint: Fingerprint) 
         held += sizes[position]
     if positions:
         yield _shard(passages, positions, known_by)
+
+
+def _bytes(text: str) -> int:
+    # JSON can say half of a character.
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _shard(passages: Sequence[PassageText], positions: list[int], known_by: bytes) -> Shard:

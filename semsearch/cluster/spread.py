@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from semsearch._version import __version__
 from semsearch.cluster.shards import Shard, cut
-from semsearch.cluster.worker import Answer, Parcel
+from semsearch.cluster.worker import Answer, Parcel, line
 from semsearch.errors import EngineError, InputError, MissingExtra
 from semsearch.protocols import Encoded, Encoder, Fingerprint, PassageText, Queries
 
@@ -95,10 +95,8 @@ def _client(address: str) -> Any:
             return client(address, timeout=_CONNECTING, set_as_default=False, direct_to_workers=False)
     except Exception as error:
         # What its network, its TLS and its handshake raise has no common base.
-        reason = (str(error).splitlines() or [""])[0][:200]
         raise EngineError(
-            f"no scheduler of a cluster answers at {address} ({type(error).__name__}: {reason}): "
-            "start one (dask scheduler), or mend the address"
+            f"no scheduler of a cluster answers at {address} ({line(error)}): start one (dask scheduler), or mend the address"
         ) from error
 
 
@@ -313,8 +311,13 @@ class _Flight:
             if sent.future.status == "error":
                 return _told(sent.future.exception())
             answer: Answer = sent.future.result()
-        except (CancelledError, OSError) as error:
+        except (CancelledError, OSError, TimeoutError) as error:
             raise self._lost() from error
+        except Exception as error:
+            # Whatever it is that cannot be unpickled here.
+            raise EngineError(
+                f"what the cluster at {self._address} gave cannot be read ({line(error)}): is its semsearch the same as here?"
+            ) from error
         # What has come need not be made again if its worker dies.
         sent.future.release()
         return answer
@@ -378,5 +381,4 @@ def _told(error: BaseException) -> Answer:
         worker = getattr(error.last_worker, "address", "")
         n_dead = error.allowed_failures + 1
         return Answer(worker, failure=f"{n_dead} workers died of it, the last of them {worker} (was there memory?)")
-    reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-    return Answer("", failure=f"a worker could not begin ({reason}): has it the same semsearch as this machine?")
+    return Answer("", failure=f"a worker could not begin ({line(error)}): is its semsearch the same as here?")

@@ -26,14 +26,14 @@ from semsearch.limits import THREADS
 from semsearch.protocols import Encoder, Fingerprint, PassageText
 from semsearch.records import Sentence
 
-__all__ = ["Answer", "Parcel", "encode"]
+__all__ = ["Answer", "Parcel", "encode", "line"]
 
 
 class Parcel(NamedTuple):
     """What an encoder is made of beside the model that lies on the worker's machine.
 
-    ``digest``: SHA-256 hex digest of ``data``, by which it is known. ``is_encoder``: whether it is the user's own encoder, pickled;
-    else it is the network in 8 bits.
+    ``digest``: SHA-256 hex digest of ``data``, by which it is known. ``is_encoder``: whether that is the user's own encoder,
+    pickled; else it is the network in 8 bits.
     """
 
     digest: str
@@ -88,14 +88,14 @@ def encode(version: str, model: dict[str, Any], sent_along: tuple[str, bool, byt
         except SemsearchError as error:
             return Answer(worker, refusal=f"it cannot load the model ({error})")
         except Exception as error:
-            return Answer(worker, refusal=f"it cannot load the model ({_reason(error)})")
+            return Answer(worker, refusal=f"it cannot load the model ({line(error)})")
         if not encoder.fingerprint.same_vectors(fingerprint):
             return Answer(worker, refusal=f"its {encoder.fingerprint.model!r} is another model than that of the index")
         try:
             given = [PassageText(context, text, tuple(Sentence(*span) for span in spans)) for context, text, spans in texts]
             found = packed(encoder.encode_passages(given), len(given), fingerprint.dimension)
         except Exception as error:
-            return Answer(worker, failure=_reason(error))
+            return Answer(worker, failure=line(error))
         return Answer(worker, encoder.engine, found)
 
 
@@ -122,6 +122,6 @@ def _here() -> tuple[str, int]:
     return str(worker.address), int(worker.state.nthreads)
 
 
-def _reason(error: Exception) -> str:
-    """One line of it."""
+def line(error: BaseException) -> str:
+    """What went wrong, in one line."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
