@@ -44,6 +44,7 @@ layer modules                                  what for
                                                door to SQLite
 3     ``ranking``                              a question to ranked rows, out of the candidates of both arms
 3     ``results``                              `Results`, what a search gives back
+3     ``cluster``                              passages to vectors on other machines; the only door to distributed (Dask)
 4     ``builder``                              one run over the sources of an index
 4     ``citations``                            whether passages still stand in their files
 4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
