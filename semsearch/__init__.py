@@ -44,9 +44,9 @@ layer modules                                  what for
                                                door to SQLite
 3     ``ranking``                              a question to ranked rows, out of the candidates of both arms
 3     ``results``                              `Results`, what a search gives back
+3     ``cluster``                              passages to vectors on other machines; the only door to distributed (Dask)
 4     ``engines``                              where an index is: a folder, or Milvus or PostgreSQL; the only door to pymilvus,
                                                psycopg
-4     ``cluster``                              passages encoded by many machines; the only door to dask, distributed
 5     ``builder``                              one run over the sources of an index
 5     ``citations``                            whether passages still stand in their files
 5     ``hits``                                 ranked rows to hits: places, best sentences, copies folded

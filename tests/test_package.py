@@ -18,7 +18,7 @@ LAYERS = [
     {"cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
-    {"store", "results", "ranking"},
+    {"cluster", "store", "results", "ranking"},
     {"engines"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "importer", "index"},
@@ -63,6 +63,9 @@ DOORS = {
     "umap": "maps",
     "psycopg": "engines",
     "watchfiles": "watching",
+    "distributed": "cluster",
+    "dask": "cluster",
+    "cloudpickle": "cluster",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",
@@ -106,6 +109,9 @@ HEAVY = {
     "llama_index",
     "haystack",
     "watchfiles",
+    "distributed",
+    "dask",
+    "cloudpickle",
 }
 
 
