@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from memory_engine import MemoryEngine
+from milvus_server import milvus
 
 from semsearch.engines.seam import Engine
 
@@ -17,4 +18,4 @@ def memory() -> Iterator[Engine]:
     yield MemoryEngine()
 
 
-ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory}
+ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory, "milvus": milvus}
