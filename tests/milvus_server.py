@@ -1,4 +1,4 @@
-"""A Milvus server for tests: ``milvus-lite server``, a process of its own in a folder of its own, started once, ended at the end."""
+"""A Milvus server for tests: ``milvus-lite server``, a process of its own in a folder of its own, which ends with the tests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ class Server:
                 if tried.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.05)
-        raise RuntimeError(f"milvus-lite did not start: {open(f'{self.folder}.log').read()[-2000:]}")
+        raise RuntimeError(f"milvus-lite did not start: {Path(f'{self.folder}.log').read_text()[-2000:]}")
 
     def kill(self) -> None:
         self.process.kill()
@@ -58,7 +59,7 @@ class Server:
     def end(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
-        os.unlink(f"{self.folder}.log")
+        Path(f"{self.folder}.log").unlink()
 
     def address(self, options: str = "") -> str:
         """Of an index that is not there yet."""

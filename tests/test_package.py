@@ -70,6 +70,8 @@ DOORS = {
     "langchain_core": "integrations",
     "llama_index": "integrations",
     "haystack": "integrations",
+    "pymilvus": "engines",
+    "grpc": "engines",
 }
 HEAVY = {
     "tantivy",
@@ -104,6 +106,8 @@ HEAVY = {
     "llama_index",
     "haystack",
     "watchfiles",
+    "pymilvus",
+    "grpc",
 }
 
 

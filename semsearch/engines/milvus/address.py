@@ -18,7 +18,7 @@ TOKEN = "SEMSEARCH_MILVUS_TOKEN"  # noqa: S105 (the name of a variable)
 """Name of the environment variable that a token is taken from, so that it need not stand in an address."""
 _PORT = 19530
 _TIMEOUT = 30.0
-_FILES = {"server_pem": "server_pem_path", "client_pem": "client_pem_path", "client_key": "client_key_path", "ca_pem": "ca_pem_path"}
+_FILES = {name: f"{name}_path" for name in ("server_pem", "client_pem", "client_key", "ca_pem")}
 _OPTIONS = ("ca_pem", "client_key", "client_pem", "database", "ef", "index", "server_name", "server_pem", "timeout", "tls")
 _INDEXES = ("AUTOINDEX", "FLAT", "HNSW", "HNSW_SQ")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")

@@ -118,7 +118,7 @@ class Client:
         shown = self._address.shown
         name = str(code() if callable(code) else code)
         if code in _NOT_FOUND:
-            return Missing(f"{shown} has lost one of its collections: index again")
+            return Missing(f"{shown} has no such collection any more: open the index again, or index again")
         if isinstance(error, OSError):
             return EngineError(f"cannot connect to {shown}: {error.strerror}: check the files that the address names")
         if _REFUSED.search(f"{name} {said}"):
@@ -176,13 +176,16 @@ class Client:
             for field, kind, metric, options in indexes:
                 extra = {"metric_type": metric} if metric else {}
                 params.add_index(field, index_type=kind, params=dict(options), **extra)
-            client.create_collection(
-                collection, schema=schema, index_params=params, consistency_level="Bounded", timeout=self._address.timeout
-            )
-        self._check_functions(collection, functions)
+            limit = self._address.timeout
+            client.create_collection(collection, schema=schema, consistency_level="Bounded", timeout=limit)
+            self._check_functions(collection, functions)
+            # Indexes of nothing need not be waited for, which takes half a second each; loading waits for them.
+            client.create_index(collection, params, timeout=limit, sync=False)
+            client.load_collection(collection, timeout=limit)
 
     def _check_functions(self, collection: str, functions: Sequence[Function]) -> None:
-        made = {name for each in self._call("describe_collection", collection).get("functions", []) for name in each["output_field_names"]}
+        told = self._call("describe_collection", collection).get("functions", [])
+        made = {name for each in told for name in each["output_field_names"]}
         if not {function.target for function in functions} <= made:
             self.drop(collection)
             raise EngineError(f"{self._address.shown} knows no BM25: it needs Milvus 2.5 or later, upgrade the server")
@@ -219,7 +222,7 @@ class Client:
         try:
             from pymilvus.client.ts_utils import get_collection_ts
 
-            server = self._connected()._get_connection().server_address  # noqa: SLF001 (nothing public tells)
+            server = self._connected()._get_connection().server_address
             return int(get_collection_ts(collection, server, self._address.database) or STRONG)
         except (ImportError, AttributeError, TypeError):
             return STRONG

@@ -2,8 +2,8 @@
 
 Every draft has a number, greater than all before. What it writes is there from this number on, and what it takes out is gone from
 it on, so none of it shows before the record says that the draft counts. What can be in no generation is deleted when the next
-draft begins: what a draft wrote that never came to count, and, once readers have had time to leave, what is gone for good. To leave
-out everything, other collections are made, and the old ones dropped later.
+draft begins: what a draft wrote that never came to count, and, once readers have had time to leave, what is gone for good. To
+leave out everything, other collections are made, and the old ones dropped later.
 
 Deliberately not here: who may write (`lease`).
 """
@@ -13,9 +13,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from semsearch.engines.milvus import entities, record
 from semsearch.engines.milvus.address import Address
@@ -32,13 +33,15 @@ from semsearch.store import FileRow
 
 __all__ = ["GRACE", "MilvusDraft"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 GRACE = 60.0
-"""Seconds that readers may still be at a generation after the next has come. Milvus gives data that is up to 5 s old, and searches
-take well under a second."""
+"""Seconds that readers may still be at a generation after the next has come. Milvus gives data that is up to 5 s old, and
+searches take well under a second."""
 _MOST_COUNTS = 200_000
 """Terms that are counted before the counts are written."""
+_REWRITTEN = 500
 _AT_ONCE = 50
 """Articles that are taken out at once."""
 _FLUSHED = 2000
@@ -95,7 +98,7 @@ class MilvusDraft:
             return
         left = [draft for draft, until in self._base.past if now - until > GRACE]
         # What is gone since then was last seen by the generation before, which everybody has left.
-        gone = next((draft for draft, _ in reversed(self._base.past) if left and draft > max(left)), self._base.draft)
+        gone = next((draft for draft, _ in self._base.past if left and draft > max(left)), self._base.draft)
         unfinished = f"born > {self._base.draft}"
         for what, name in named(self._collection, self._base.edition).items():
             over = f"{unfinished} or gone <= {gone}" if left and what != "terms" else unfinished
@@ -108,13 +111,22 @@ class MilvusDraft:
         marked = f"gone > {self._base.draft} and gone < {ALIVE}"
         names = named(self._collection, self._base.edition)
         for what, fields in (("passages", entities.PASSAGES), ("records", _RECORD)):
-            found = list(self._client.pages(names[what], marked, fields, STRONG))
-            self._rewrite(names[what], found, ALIVE)
+            self._rewrite(names[what], marked, fields, ALIVE, STRONG)
 
-    def _rewrite(self, name: str, found: Sequence[Mapping[str, Any]], gone: int) -> None:
-        """Have entities gone from a draft on; Milvus writes them whole."""
-        gap = {} if name.startswith(f"{self._collection}_passages_") else {GAP: NO_VECTOR}
-        self._wrote(self._client.upsert(name, [{**_plain(entity), "gone": gone, **gap} for entity in found]))
+    def _rewrite(self, name: str, condition: str, fields: Sequence[str], gone: int, at: int) -> None:
+        """Have entities gone from a draft on. Milvus writes them whole; that they still meet the condition does not matter."""
+        for some in _portions(self._client.pages(name, condition, fields, at), _REWRITTEN):
+            if fields is _RECORD:
+                self._wrote(self._client.upsert(name, [{**entity, "gone": gone, GAP: NO_VECTOR} for entity in some]))
+                continue
+            self._wrote(
+                self._client.upsert(name, [{**entity, "gone": gone, "having": list(entity["having"])} for entity in some])
+            )
+            if gone != ALIVE:
+                self._count([str(entity["whole"]) for entity in some], -1)
+
+    def _delete(self, name: str, condition: str) -> None:
+        self._wrote(self._client.delete(name, condition))
 
     def _wrote(self, at: int) -> None:
         self._at = max(self._at, at)
@@ -139,9 +151,8 @@ class MilvusDraft:
         self._lease.check()
         if self._edition:
             if dimension != self._dimension:
-                raise EngineError(
-                    f"{self._address.shown} has vectors of {self._dimension} dimensions, not {dimension}: index again from the start"
-                )
+                what = f"{self._dimension} dimensions, not {dimension}"
+                raise EngineError(f"{self._address.shown} has vectors of {what}: index again from the start")
             return
         # A name that no edition had: the draft may have forgotten one of its own.
         self._edition, self._dimension = edition_of(time.time_ns() // 1000), dimension
@@ -168,10 +179,7 @@ class MilvusDraft:
         version = {number: self._draft if number in versions else 0 for number in new}
         mine = [entry for entry in passages if entry.article in new]
         searched = [
-            entities.passage_entity(
-                entry, new[entry.article].values, self._draft, entities.number_of(entry.row, self._draft) if version[entry.article] else entry.row
-            )
-            for entry in mine
+            entities.passage_entity(entry, new[entry.article].values, self._draft, version[entry.article]) for entry in mine
         ]
         kept = [each for entry in mine for each in self._of_passage(entry, version[entry.article])]
         shown = [each for article in new.values() for each in self._of_article(article, version[article.id])]
@@ -182,9 +190,8 @@ class MilvusDraft:
         self._count((str(entity["whole"]) for entity in searched), 1)
 
     def _of_passage(self, entry: PassageEntry, version: int) -> Iterable[dict[str, Any]]:
-        more = {"parent": entry.article, "version": version}
-        yield from entities.records_of(PASSAGE, entry.row, entities.passage_body(entry), self._draft, **more)
-        yield from entities.records_of(CODES, entry.row, entities.codes_body(entry.kept), self._draft, **more)
+        for kind, body in ((PASSAGE, entities.passage_body(entry)), (CODES, entities.codes_body(entry.kept))):
+            yield from entities.records_of(kind, entry.row, body, self._draft, parent=entry.article, version=version)
 
     def _of_article(self, article: ArticleEntry, version: int) -> Iterable[dict[str, Any]]:
         body = entities.article_body(article)
@@ -196,7 +203,9 @@ class MilvusDraft:
         found: dict[int, list[Mapping[str, Any]]] = {}
         if self._old:
             fields = ("number", "born", "gone")
-            got = self._client.one_of(self._names["records"], "number", numbers, fields, STRONG, f"kind == {kind} and piece == 0")
+            got = self._client.one_of(
+                self._names["records"], "number", numbers, fields, self._at, f"kind == {kind} and piece == 0"
+            )
             for each in got:
                 found.setdefault(int(each["number"]), []).append(each)
         return found
@@ -207,16 +216,19 @@ class MilvusDraft:
         keys = {key_id(value.key): value.key for value in new.values() if key_id(value.key) not in self._valued}
         if self._old and new:
             # What was there before is left as it is.
-            got = self._client.one_of(self._names["records"], "number", [*new, *keys], ("number",), STRONG, f"kind in [{VALUE}, {KEY}]")
+            before = f"kind in [{VALUE}, {KEY}] and born <= {self._old.draft}"
+            got = self._client.one_of(self._names["records"], "number", [*new, *keys], ("number",), self._old.at, before)
             there = {int(each["number"]) for each in got}
         else:
             there = set()
-        rows = [
-            each
-            for number, value in new.items() if number not in there
-            for each in entities.records_of(VALUE, number, entities.value_body(value), self._draft, parent=key_id(value.key))
-        ]  # fmt: skip
-        rows += [each for number, key in keys.items() if number not in there for each in entities.records_of(KEY, number, key, self._draft)]
+        rows: list[dict[str, Any]] = []
+        for number, value in new.items():
+            if number not in there:
+                body = entities.value_body(value)
+                rows += entities.records_of(VALUE, number, body, self._draft, parent=key_id(value.key))
+        for number, key in keys.items():
+            if number not in there:
+                rows += entities.records_of(KEY, number, key, self._draft)
         self._wrote(self._client.upsert(self._names["records"], rows))
         self._valued |= {*new, *keys}
 
@@ -241,7 +253,7 @@ class MilvusDraft:
             keys = [entities.term_number(field, word, slot) for field, word, _ in some for slot in range(SLOTS)]
             there = {}
             if self._old or self._spilled:
-                there = {int(each["id"]): each for each in self._client.one_of(name, "id", keys, ("id", "born", "n"), STRONG)}
+                there = {int(each["id"]): each for each in self._client.one_of(name, "id", keys, ("id", "born", "n"), self._at)}
             self._wrote(self._client.upsert(name, [self._counts_of(there, *each) for each in some]))
         self._counted.clear()
         self._spilled = True
@@ -262,17 +274,17 @@ class MilvusDraft:
         self._dropped |= set(articles) - mine
         for number in mine:
             condition = f"born == {self._draft} and"
-            found = self._client.pages(self._names["passages"], f"{condition} article == {number}", ("whole",), STRONG)
+            found = self._client.pages(self._names["passages"], f"{condition} article == {number}", ("whole",), self._at)
             self._count([str(each["whole"]) for each in found], -1)
-            self._client.delete(self._names["passages"], f"{condition} article == {number}")
-            self._client.delete(self._names["records"], f"{condition} {_all_of([number])}")
+            self._delete(self._names["passages"], f"{condition} article == {number}")
+            self._delete(self._names["records"], f"{condition} {_all_of([int(number)])}")
         self._put -= mine
 
     def put_files(self, files: Sequence[FileRow]) -> None:
         """Add files, or put others in the place of those with the same ``id``."""
         self._lease.check()
         versions = self._versions(FILE, [file.id for file in files])
-        rows = []
+        rows: list[dict[str, Any]] = []
         for file in files:
             others = [each for each in versions.get(file.id, ()) if each["born"] != self._draft]
             version = self._draft if others else 0
@@ -286,25 +298,20 @@ class MilvusDraft:
         self._replaced |= set(files)
         if files and self._edition:
             mine = f"born == {self._draft} and kind == {FILE} and number in {[int(file) for file in files]}"
-            self._client.delete(self._names["records"], mine)
+            self._delete(self._names["records"], mine)
 
     def _take_out(self) -> None:
         """Mark what was dropped or replaced as gone from this draft on."""
         assert self._old
-        visible = self._old.visible
-        for some in _portions(sorted(self._dropped)):
+        visible, at = self._old.visible, self._old.at
+        for some in _portions(sorted(map(int, self._dropped)), _AT_ONCE):
             self._lease.check()
-            found = list(self._client.pages(self._names["passages"], f"article in {some} and {visible}", entities.PASSAGES, STRONG))
-            self._count([str(each["whole"]) for each in found], -1)
-            self._rewrite(self._names["passages"], found, self._draft)
-            self._mark(f"{_all_of(some)} and {visible}")
-        for some in _portions(sorted(self._replaced)):
+            self._rewrite(self._names["passages"], f"article in {some} and {visible}", entities.PASSAGES, self._draft, at)
+            self._rewrite(self._names["records"], f"{_all_of(some)} and {visible}", _RECORD, self._draft, at)
+        for some in _portions(sorted(map(int, self._replaced)), _AT_ONCE):
             self._lease.check()
-            self._mark(f"kind == {FILE} and number in {some} and {visible}")
-
-    def _mark(self, condition: str) -> None:
-        found = list(self._client.pages(self._names["records"], condition, _RECORD, STRONG))
-        self._rewrite(self._names["records"], found, self._draft)
+            files = f"kind == {FILE} and number in {some} and {visible}"
+            self._rewrite(self._names["records"], files, _RECORD, self._draft, at)
 
     def commit(self, meta: Mapping[str, str]) -> None:
         """Make it the generation that there is, all at once.
@@ -320,21 +327,37 @@ class MilvusDraft:
         for name in self._names.values():
             # Of a writer that was stopped for long, and whose right to write has lapsed.
             if self._old:
-                self._client.delete(name, f"born > {self._old.draft} and born != {self._draft}")
-        if self._written >= _FLUSHED:
-            for name in self._names.values():
-                self._client.flush(name)
+                self._delete(name, f"born > {self._old.draft} and born != {self._draft}")
+        self._flush()
         self._lease.confirm()
-        made = self._record(meta)
-        try:
-            at = record.write(self._client, self._collection, made)
-        except EngineError:
-            found = record.read(self._client, self._collection, STRONG)
-            if found is None or found.draft != self._draft:
-                raise
-            at = STRONG
+        with self._lease.writing:
+            at = self._decide(self._record(meta))
         self._tell(at)
         self._committed = True
+
+    def _flush(self) -> None:
+        """Have what much was written indexed now; Milvus does so by itself, if later."""
+        if self._written < _FLUSHED:
+            return
+        for name in self._names.values():
+            try:
+                self._client.flush(name)
+            except EngineError as error:
+                _log.info("%s: not flushed: %s", self._address.shown, error)
+
+    def _decide(self, made: Record) -> int:
+        """Write the record; after an error, see whether it is there all the same.
+
+        :returns: the server's timestamp of it.
+        """
+        try:
+            return record.write(self._client, self._collection, made)
+        except EngineError as error:
+            _log.warning("%s: looking whether the commit was taken: %s", self._address.shown, error)
+            found = record.read(self._client, self._collection, STRONG)
+            if found is None or found.draft != made.draft:
+                raise
+            return STRONG
 
     def _record(self, meta: Mapping[str, str]) -> Record:
         now = time.time()
@@ -366,17 +389,13 @@ class MilvusDraft:
             self._revive()
 
 
-def _plain(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """An entity as it is written, out of what was read."""
-    return {key: list(value) if key == "having" else value for key, value in entity.items()}
-
-
-def _all_of(articles: Sequence[int]) -> str:
+def _all_of(articles: list[int]) -> str:
     """The records of some articles."""
-    numbers = [int(article) for article in articles]
-    of_passages = f"(kind in [{PASSAGE}, {CODES}] and parent in {numbers})"
-    return f"({of_passages} or (kind == {ARTICLE} and number in {numbers}))"
+    of_passages = f"(kind in [{PASSAGE}, {CODES}] and parent in {articles})"
+    return f"({of_passages} or (kind == {ARTICLE} and number in {articles}))"
 
 
-def _portions(numbers: Sequence[int]) -> Iterable[list[int]]:
-    return ([int(number) for number in numbers[first : first + _AT_ONCE]] for first in range(0, len(numbers), _AT_ONCE))
+def _portions(things: Iterable[T], most: int) -> Iterator[list[T]]:
+    rest = iter(things)
+    while some := list(islice(rest, most)):
+        yield some

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 from semsearch.engines.milvus import record
 from semsearch.engines.milvus.address import Address, parse
-from semsearch.engines.milvus.client import BOUNDED, Client
+from semsearch.engines.milvus.client import BOUNDED, Client, Index
 from semsearch.engines.milvus.draft import MilvusDraft
 from semsearch.engines.milvus.entities import GAP, RECORD
-from semsearch.engines.milvus.client import Index
 from semsearch.engines.milvus.snapshot import Cache, MilvusSnapshot
+from semsearch.errors import EngineError
 
 __all__ = ["MilvusEngine", "connect"]
 
@@ -59,9 +59,20 @@ class MilvusEngine:
 
         :raises IndexLocked: if another process is writing.
         """
-        if not self._client.has(self._address.collection):
-            self._client.create(self._address.collection, RECORD, (), (Index(GAP, "FLAT", "L2"),))
+        self._make()
         return MilvusDraft(self._client, self._address, self._cache, self._committed)
+
+    def _make(self) -> None:
+        """Make the collection of the record, unless there is one."""
+        name = self._address.collection
+        if self._client.has(name):
+            return
+        try:
+            self._client.create(name, RECORD, (), (Index(GAP, "FLAT", "L2"),))
+        except EngineError:
+            # Another may have made it at the same time.
+            if not self._client.has(name):
+                raise
 
     def _committed(self, at: int) -> None:
         self._written = (time.monotonic(), at)

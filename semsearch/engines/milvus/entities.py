@@ -30,11 +30,48 @@ from semsearch.store import FileRow
 from semsearch.store.tables import Spans, sentence_bytes, sentence_spans
 
 __all__ = [
-    "ALIVE", "ARTICLE", "CODES", "FIELDS", "FILE", "GAP", "KEY", "NAMES", "NO_VECTOR", "PASSAGE", "PASSAGES", "RECORD", "RECORDS",
-    "RECORD_INDEXES", "SLOTS", "TERMS", "TERM_INDEXES", "VALUE", "article_body", "article_of", "body_of", "codes_body", "file_body",
-    "file_of", "functions", "kept_of", "known_as", "number_of", "parts_of", "passage_body", "passage_entity", "passage_indexes",
-    "passage_of", "passages", "records_of", "sort_key", "term_number", "token", "value_body", "value_of", "whole_of",
-]  # fmt: skip
+    "ALIVE",
+    "ARTICLE",
+    "CODES",
+    "FIELDS",
+    "FILE",
+    "GAP",
+    "KEY",
+    "NAMES",
+    "NO_VECTOR",
+    "PASSAGE",
+    "PASSAGES",
+    "RECORD",
+    "RECORDS",
+    "RECORD_INDEXES",
+    "SLOTS",
+    "TERMS",
+    "TERM_INDEXES",
+    "VALUE",
+    "article_body",
+    "article_of",
+    "body_of",
+    "codes_body",
+    "file_body",
+    "file_of",
+    "functions",
+    "kept_of",
+    "known_as",
+    "number_of",
+    "parts_of",
+    "passage_body",
+    "passage_entity",
+    "passage_indexes",
+    "passage_of",
+    "passages",
+    "records_of",
+    "sort_key",
+    "term_number",
+    "token",
+    "value_body",
+    "value_of",
+    "whole_of",
+]
 
 ALIVE = 2**62
 """What is not gone is gone from this draft on, which no draft is."""
@@ -57,7 +94,8 @@ _PLAIN = re.compile(r"[a-y0-9][a-z0-9]{0,39}")
 _ANALYZED = {"enable_analyzer": True, "analyzer_params": {"tokenizer": "standard"}}
 
 _GAP = Column(GAP, "FLOAT_VECTOR", {"dim": len(NO_VECTOR)})
-RECORD = (Column("name", "VARCHAR", {"max_length": 100}), *(Column(f"body{place}", "VARCHAR", {"max_length": _MOST}) for place in range(8)), _GAP)  # fmt: skip
+_BODIES = tuple(Column(f"body{place}", "VARCHAR", {"max_length": _MOST}) for place in range(8))
+RECORD = (Column("name", "VARCHAR", {"max_length": 100}), *_BODIES, _GAP)
 """The columns of the collection of the record and the tickets."""
 RECORDS = (
     Column("id", "INT64"),
@@ -72,8 +110,8 @@ RECORDS = (
     Column("body", "VARCHAR", {"max_length": _MOST, "mmap_enabled": True}),
     _GAP,
 )
-"""``number`` is what the record is of; ``parent`` an article's file, a passage's article, the id of a value's key. ``sorted``: what
-articles are listed by."""
+"""``number`` is what the record is of; ``parent`` an article's file, a passage's article, the id of a value's key.
+``sorted``: what articles are listed by."""
 TERMS = (Column("id", "INT64"), Column("born", "INT64"), Column("n", "INT64"), _GAP)
 _NO_GAP = Index(GAP, "FLAT", "L2")
 RECORD_INDEXES = (_NO_GAP, *(Index(name, "INVERTED") for name in ("number", "parent")))
@@ -101,7 +139,7 @@ def passage_indexes(kind: str) -> tuple[Index, ...]:
 
     :param kind: of the vectors.
     """
-    graph = {"M": 32, "efConstruction": 200} if kind.startswith("HNSW") else {}
+    graph: dict[str, Any] = {"M": 32, "efConstruction": 200} if kind.startswith("HNSW") else {}
     if kind == "HNSW_SQ":
         graph |= {"sq_type": "SQ8", "refine": True, "refine_type": "FP32"}
     sparse = [Index(f"{name}_bm25", "SPARSE_INVERTED_INDEX", "BM25", {"bm25_k1": K1, "bm25_b": B}) for name in FIELDS]
@@ -151,10 +189,11 @@ def known_as(embedding: bytes) -> int:
     return int.from_bytes(embedding[:8], "little") >> 1
 
 
-def passage_entity(entry: PassageEntry, having: Sequence[int], born: int, key: int) -> dict[str, Any]:
-    """What is searched of a passage.
+def passage_entity(entry: PassageEntry, having: Sequence[int], born: int, version: int) -> dict[str, Any]:
+    """What is searched of a passage; the first version has its row for a key.
 
     :param having: ids of the values of its article.
+    :param version: as `records_of` has it.
     :raises InputError: if it is longer than Milvus takes.
     """
     title, heading, _ = map(_tokens, entry.terms)
@@ -163,6 +202,7 @@ def passage_entity(entry: PassageEntry, having: Sequence[int], born: int, key: i
         what = f"{len(whole)} bytes of words" if len(whole) > _MOST else f"an article with {len(having)} values"
         most = _MOST if len(whole) > _MOST else _MOST_VALUES
         raise InputError(f"a passage has {what}, and Milvus takes {most}: index with --passage-tokens 512, or less metadata")
+    key = number_of(entry.row, version) if version else entry.row
     return {
         "id": key, "row": entry.row, "article": entry.article, "place": entry.place, "embedding": known_as(entry.embedding),
         "born": born, "gone": ALIVE, "title": title, "heading": heading, "whole": whole, "having": list(having),
@@ -246,7 +286,12 @@ def passage_of(body: str) -> tuple[int, int, bytes, Passage]:
     """Article, place, `store.embedding_hash` and passage out of what `passage_body` made."""
     article, place, embedding, text, headings, paragraph, line, start, end, sentences, page = json.loads(body)
     inner, outer = sentence_spans(b64decode(sentences))
-    return article, place, bytes.fromhex(embedding), Passage(text, tuple(headings), paragraph, line, start, end, inner, outer, page)
+    return (
+        article,
+        place,
+        bytes.fromhex(embedding),
+        Passage(text, tuple(headings), paragraph, line, start, end, inner, outer, page),
+    )
 
 
 def codes_body(kept: Kept) -> str:

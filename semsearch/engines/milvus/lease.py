@@ -38,7 +38,7 @@ _BODIES = tuple(column.name for column in RECORD if column.name.startswith("body
 
 
 class Lease:
-    """The right to write to an index, until `close`.
+    """The right to write to an index, until `close`. ``writing`` is held while anything is written to the collection of tickets.
 
     :raises IndexLocked: if somebody else has it.
     """
@@ -49,7 +49,7 @@ class Lease:
         self._since = time.time()
         self._renewed = 0.0
         self._done = threading.Event()
-        self._writing = threading.RLock()
+        self.writing = threading.RLock()
         if not self._taken():
             time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 (only that two do not come back at once)
             if not self._taken():
@@ -69,7 +69,7 @@ class Lease:
 
     def _put(self) -> None:
         """Put down the ticket, or put it down anew."""
-        with self._writing:
+        with self.writing:
             begun = time.monotonic()
             body = json.dumps({"since": self._since, "until": time.time() + LASTS})
             rest = dict.fromkeys(_BODIES[1:], "")

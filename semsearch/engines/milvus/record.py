@@ -100,7 +100,7 @@ def read(client: Client, collection: str, at: int) -> Record | None:
             tuple((int(draft), float(when)) for draft, when in stored["past"]), dict(stored["left"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
-        raise IndexCorrupt(f"the record of the index in {collection} cannot be read: index again into another collection") from error
+        raise IndexCorrupt(f"the record of the index in {collection} cannot be read: index into another collection") from error
 
 
 def write(client: Client, collection: str, record: Record) -> int:
@@ -115,6 +115,7 @@ def write(client: Client, collection: str, record: Record) -> int:
     }  # fmt: skip
     text = json.dumps(stored, ensure_ascii=False)
     if len(text) > _PIECE * len(_BODIES):
-        raise InputError(f"the facts on the index have {len(text)} characters, and Milvus takes {_PIECE * len(_BODIES)}: shorten them")
+        most = _PIECE * len(_BODIES)
+        raise InputError(f"the facts on the index have {len(text)} characters, and Milvus takes {most}: shorten them")
     bodies = {name: text[place * _PIECE : (place + 1) * _PIECE] for place, name in enumerate(_BODIES)}
     return client.upsert(collection, [{"name": _NAME, **bodies, GAP: NO_VECTOR}])
