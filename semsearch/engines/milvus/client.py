@@ -36,6 +36,12 @@ _NOT_FOUND = (4, 100)
 _NOT_LOADED = 101
 _REFUSED = re.compile(r"auth|permission|privilege|credential", re.IGNORECASE)
 _LOST = re.compile(r"connect|unavailable|timeout|timed out|deadline|refused", re.IGNORECASE)
+_RECONNECTING = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.use_local_subchannel_pool": 1,
+}
+"""As it comes, gRPC waits up to two minutes before it tries a server again that was away, and every new connection waits, too."""
 _LONGEST = 200
 """Characters of what a server says that go into an error."""
 
@@ -90,7 +96,12 @@ class Client:
                 pymilvus = _pymilvus()
                 where = self._address
                 self._client = pymilvus.MilvusClient(
-                    uri=where.uri, token=where.token, db_name=where.database, timeout=where.timeout, **where.tls
+                    uri=where.uri,
+                    token=where.token,
+                    db_name=where.database,
+                    timeout=where.timeout,
+                    grpc_options=_RECONNECTING,
+                    **where.tls,
                 )
             return self._client
 
@@ -112,7 +123,7 @@ class Client:
         """An error in one line, without secrets, with what to do."""
         code, said = getattr(error, "code", None), str(getattr(error, "message", "") or error)
         said = " ".join(said.split())
-        for secret in {self._address.token, *self._address.token.split(":", 1)[1:]} - {""}:
+        for secret in filter(None, (self._address.token, *self._address.token.split(":", 1)[1:])):
             said = said.replace(secret, "...")
         said = "".join(character for character in said if character.isprintable())[:_LONGEST]
         shown = self._address.shown
@@ -227,12 +238,9 @@ class Client:
         except (ImportError, AttributeError, TypeError):
             return STRONG
 
-    def query(
-        self, collection: str, condition: str, fields: Sequence[str], at: int, limit: int | None = None
-    ) -> list[dict[str, Any]]:
-        """The entities that meet a condition that few meet, or some of them."""
-        most = {"limit": limit} if limit else {}
-        found = self._call("query", collection, filter=condition, output_fields=list(fields), **most, **_as_of(at))
+    def query(self, collection: str, condition: str, fields: Sequence[str], at: int) -> list[dict[str, Any]]:
+        """The entities that meet a condition that few meet."""
+        found = self._call("query", collection, filter=condition, output_fields=list(fields), **_as_of(at))
         return [dict(each) for each in found]
 
     def one_of(

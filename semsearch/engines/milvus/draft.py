@@ -69,7 +69,7 @@ class MilvusDraft:
         self._old = self._base
         self._edition = self._base.edition if self._base else ""
         self._dimension = self._base.dimension if self._base else 0
-        self._committed = False
+        self._decided = False
         self._begin(self._base.counts if self._base else None)
 
     def _begin(self, counts: Counts | None) -> None:
@@ -103,12 +103,11 @@ class MilvusDraft:
         for what, name in named(self._collection, self._base.edition).items():
             over = f"{unfinished} or gone <= {gone}" if left and what != "terms" else unfinished
             self._client.delete(name, over)
-        self._revive()
+        self._revive(f"gone > {self._base.draft} and gone < {ALIVE}")
 
-    def _revive(self) -> None:
+    def _revive(self, marked: str) -> None:
         """Let what an unfinished draft has marked as gone be there as before."""
         assert self._base
-        marked = f"gone > {self._base.draft} and gone < {ALIVE}"
         names = named(self._collection, self._base.edition)
         for what, fields in (("passages", entities.PASSAGES), ("records", _RECORD)):
             self._rewrite(names[what], marked, fields, ALIVE, STRONG)
@@ -318,7 +317,8 @@ class MilvusDraft:
 
         :raises EngineError: if that did not happen, or nobody knows.
         """
-        self._lease.check()
+        # Before anything is marked: of a writer whose right has lapsed, marks could hide what another has committed.
+        self._lease.confirm()
         if not self._edition:
             raise EngineError(f"nothing was prepared in {self._address.shown}: index again")
         if self._old:
@@ -330,10 +330,12 @@ class MilvusDraft:
                 self._delete(name, f"born > {self._old.draft} and born != {self._draft}")
         self._flush()
         self._lease.confirm()
+        made = self._record(meta)
         with self._lease.writing:
-            at = self._decide(self._record(meta))
+            # From now on it may count, whatever is heard of it: what it wrote stays, for the next draft to judge.
+            self._decided = True
+            at = self._decide(made)
         self._tell(at)
-        self._committed = True
 
     def _flush(self) -> None:
         """Have what much was written indexed now; Milvus does so by itself, if later."""
@@ -373,7 +375,7 @@ class MilvusDraft:
     def close(self) -> None:
         """Give up what was not committed, and let others write."""
         try:
-            if not self._committed:
+            if not self._decided:
                 self._give_up()
         except EngineError as error:
             _log.warning("%s: what was not committed will be removed by the next writer: %s", self._address.shown, error)
@@ -386,7 +388,7 @@ class MilvusDraft:
         elif self._written or self._replaced or self._dropped or self._valued:
             for name in self._names.values():
                 self._client.delete(name, f"born == {self._draft}")
-            self._revive()
+            self._revive(f"gone == {self._draft}")
 
 
 def _all_of(articles: list[int]) -> str:

@@ -47,7 +47,7 @@ class Lease:
         self._client, self._collection, self._shown = client, collection, shown
         self._name = f"ticket-{secrets.token_hex(12)}"
         self._since = time.time()
-        self._renewed = 0.0
+        self._renewed = self._renewed_at = 0.0
         self._done = threading.Event()
         self.writing = threading.RLock()
         if not self._taken():
@@ -70,11 +70,11 @@ class Lease:
     def _put(self) -> None:
         """Put down the ticket, or put it down anew."""
         with self.writing:
-            begun = time.monotonic()
-            body = json.dumps({"since": self._since, "until": time.time() + LASTS})
+            begun, at = time.monotonic(), time.time()
+            body = json.dumps({"since": self._since, "until": at + LASTS})
             rest = dict.fromkeys(_BODIES[1:], "")
             self._client.upsert(self._collection, [{"name": self._name, _BODIES[0]: body, **rest, GAP: NO_VECTOR}])
-            self._renewed = begun
+            self._renewed, self._renewed_at = begun, at
 
     def _take_back(self) -> None:
         self._client.delete(self._collection, f'name == "{self._name}"')
@@ -103,7 +103,9 @@ class Lease:
                 _log.warning("%s: the right to write could not be renewed: %s", self._shown, error)
 
     def _over(self) -> bool:
-        return time.monotonic() - self._renewed > LASTS * (1 - 1 / (2 * _RENEWALS))
+        # Neither clock alone: one may not run while a machine sleeps, the other may be set.
+        since = max(time.monotonic() - self._renewed, time.time() - self._renewed_at)
+        return since > LASTS * (1 - 1 / (2 * _RENEWALS))
 
     def _lost(self) -> EngineError:
         return EngineError(f"the right to write to {self._shown} has lapsed, and others may be writing: index again")

@@ -34,6 +34,11 @@ __all__ = ["Cache", "MilvusSnapshot"]
 T = TypeVar("T")
 _EF = 128
 """Candidates that a search in a graph keeps at least."""
+_SPARE_NEAR = 20
+"""With twice as many candidates as wanted and this many more, divided by the share of the passages that may come back, recall was
+0.993 at least in a graph of 20,000, with shares from a half down to a thousandth (``benchmarks/milvus.py recall``); as it comes,
+0.25 of the best came back of a thousandth."""
+_MOST_EF = 50_000
 _SPARE = 50
 """Candidates beyond twice those wanted that Milvus' BM25 is asked for, since it counts what is gone, too."""
 _MOST_TEXTS = 4096
@@ -127,11 +132,20 @@ class MilvusSnapshot:
         """The k passages nearest to each query by cosine."""
         if not self._record or not k or not self._record.counts.passages:
             return [_found([], []) for _ in queries]
+        if among is not None and not self.is_any(among):
+            return [_found([], []) for _ in queries]
         got = self._client.search(
             self._names["passages"], "vector", list(np.asarray(queries, np.float32)), k, self._seen(condition_of(among)), ["row"],
-            self._record.at, {"ef": min(max(self._ef, 2 * k), WINDOW)},
+            self._record.at, {"ef": self._wide(k, among)},
         )  # fmt: skip
         return [_found([hit["row"] for _, hit in hits], [score for score, _ in hits]) for hits in got]
+
+    def _wide(self, k: int, among: Among | None) -> int:
+        """How many candidates a search in the graph keeps: the more, the fewer passages may come back."""
+        assert self._record
+        n = self._record.counts.passages
+        share = 1.0 if among is None else self._n_among(among) / n
+        return max(self._ef, min(int((2 * k + _SPARE_NEAR) / share), n, _MOST_EF), min(k, WINDOW))
 
     def matching(self, field: Field, asked: Sequence[Asked], k: int, among: Among | None) -> Found:
         """The k passages with the greatest BM25 score: what Milvus' own finds, scored by the formula."""
@@ -189,11 +203,13 @@ class MilvusSnapshot:
 
     def is_any(self, among: Among) -> bool:
         """Whether there is any such passage."""
-        return bool(self._record) and bool(self._any(condition_of(among)))
+        return bool(self._record) and self._n_among(among) > 0
 
-    def _any(self, condition: str) -> list[dict[str, Any]]:
+    def _n_among(self, among: Among) -> int:
+        """How many such passages there are, counted once for each generation."""
         assert self._record
-        return self._client.query(self._names["passages"], self._seen(condition), ["row"], self._record.at, limit=1)
+        condition, at = self._seen(condition_of(among)), self._record.at
+        return self._remembered(("among", condition), lambda: self._client.count(self._names["passages"], condition, at))
 
     def n_articles(self, among: Among) -> int:
         """How many articles have such passages."""
