@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import stat
 import time
 from abc import ABC, abstractmethod
@@ -24,19 +25,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch import articles, passages, signs
+from semsearch import articles, engines, passages, signs
 from semsearch import encoder as encoders
 from semsearch._version import __version__
 from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Article, Precision, Problem
-from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, network_of, recall_of, target_of
+from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash, recall_of, target_of
 from semsearch.store.writer import Writer
 from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
+    from semsearch.engines import AnyWriter
     from semsearch.store import FileRow
 
 __all__ = ["CANARIES", "NO_CODES", "NO_SENTENCES", "NO_TOKENS", "Builder", "Run", "encode", "measured", "set_canaries"]
@@ -90,7 +92,7 @@ class Run(ABC):
 
     def __init__(
         self,
-        path: Path,
+        path: str | os.PathLike[str],
         fresh: bool,
         *,
         whole: bool = False,
@@ -102,7 +104,7 @@ class Run(ABC):
     ) -> None:
         self._whole = whole
         self.problems: list[Problem] = []
-        self._writer = Writer(path, fresh=fresh)
+        self._writer = engines.open_writer(path, fresh=fresh)
         try:
             self._compact = self._chosen(compact)
             self._quantized = self._in_eight_bits(precision)
@@ -135,6 +137,8 @@ class Run(ABC):
         if precision is not None and self._writer.fingerprint is not None and precision != stored:
             raise InputError(f"the index was encoded in {stored}: add --fresh to build it in {precision}")
         quantized = (precision or stored) == _INT8
+        if quantized and not self._writer.keeps_networks:
+            raise InputError("an index that an engine keeps is encoded in float: leave the precision out")
         if quantized and self._writer.fingerprint is None:
             encoders.check_calibrates()
         return quantized
@@ -171,9 +175,9 @@ class Run(ABC):
         if encoded:
             facts["engine"] = encoder.engine
         started = time.perf_counter()
-        generation = self._writer.commit(
-            encoder.fingerprint, __version__, facts, lambda: measured(self._writer, encoder, self._target)
-        )
+        # How near an engine finds the nearest is the engine's to say.
+        measure = partial(measured, self._writer, encoder, self._target) if isinstance(self._writer, Writer) else None
+        generation = self._writer.commit(encoder.fingerprint, __version__, facts, measure)
         logger.debug("generation %d committed in %.2f s", generation, time.perf_counter() - started)
         return {**counts, "encoded": encoded}, encoder.loaded if isinstance(encoder, encoders.DeferredEncoder) else encoder
 
@@ -188,7 +192,7 @@ class Run(ABC):
 
     def _load(self, model: str | None) -> Encoder:
         stored = self._writer.fingerprint
-        network = partial(network_of, self._writer.folder)
+        network = self._writer.network
         if stored is not None and model is None:
             return encoders.load_when_needed(stored, network)
         encoder = encoders.load(model or encoders.DEFAULT_MODEL)
@@ -228,7 +232,7 @@ class Builder(Run):
 
     def __init__(
         self,
-        path: Path,
+        path: str | os.PathLike[str],
         sources: list[str],
         fresh: bool,
         *,
@@ -386,7 +390,7 @@ def _kind(compact: bool) -> str:
     return NO_CODES if compact else ""
 
 
-def _texts(writer: Writer, hashes: list[bytes]) -> list[PassageText]:
+def _texts(writer: AnyWriter, hashes: list[bytes]) -> list[PassageText]:
     """What the encoder is given of texts, in the order of their hashes."""
     return [
         PassageText(passages.context(title, headings), text, spans)
@@ -394,7 +398,7 @@ def _texts(writer: Writer, hashes: list[bytes]) -> list[PassageText]:
     ]
 
 
-def encode(writer: Writer, encoder: Encoder, progress: Progress | None, *, compact: bool = False, network: bytes = b"") -> int:
+def encode(writer: AnyWriter, encoder: Encoder, progress: Progress | None, *, compact: bool = False, network: bytes = b"") -> int:
     """Give every text of an index that has none its vector; how many were given to the encoder.
 
     What an interrupted build has encoded is taken over.
@@ -465,7 +469,7 @@ def measured(writer: Writer, encoder: Encoder, target: float) -> dict[str, str]:
     return {"recall": json.dumps(recall._asdict())}
 
 
-def set_canaries(writer: Writer, encoder: Encoder) -> None:
+def set_canaries(writer: AnyWriter, encoder: Encoder) -> None:
     """Keep what the model makes of some texts, if the index has not kept it yet."""
     if writer.canaries() != sorted(CANARIES):
         writer.set_canaries(CANARIES, encoder.encode_queries(CANARIES).vectors)

@@ -8,9 +8,10 @@ Deliberately not here: what is compared inside of the index directory (`store.in
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,17 +19,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semsearch import builder, citations, passages
+from semsearch import builder, citations, engines, passages
 from semsearch import encoder as encoders
 from semsearch._version import __version__
-from semsearch.errors import IndexCorrupt, ModelMismatch, ModelUnavailable
+from semsearch.errors import IndexCorrupt, InputError, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, PassageText, Progress
-from semsearch.records import CheckReport, Citation
+from semsearch.records import CheckReport, Citation, Damage, is_engine
 from semsearch.store import DATABASE, Reader, network_of, target_of
 from semsearch.store.inspection import Inspection, inspect
 from semsearch.store.writer import Writer
 
 if TYPE_CHECKING:
+    from semsearch.engines import View
     from semsearch.protocols import Fingerprint, Matrix
 
 __all__ = ["check"]
@@ -41,7 +43,7 @@ _SAMPLE = 32
 
 
 def check(
-    path: str | Path = "index",
+    path: str | os.PathLike[str] = "index",
     *,
     repair: bool = False,
     sources: bool = False,
@@ -53,6 +55,9 @@ def check(
     Every page, file and row with its checksum; every count, span, hash, id and vector's length; the model with its
     fingerprint, with what it made of some texts when the index was built, and with the vectors of some passages.
 
+    Of an index that an engine keeps, whose bytes are the engine's to check, all that it says of itself is compared with all
+    that is in it, and the model as above; there is nothing to repair, for nothing is derived.
+
     :param repair: make again what can be made again from the database: vectors, words, an earlier format.
     :param sources: also read the articles again, and say of each passage whether it still stands where its citation says.
     :param encoder: what to encode with, in place of the model that the index names.
@@ -62,6 +67,8 @@ def check(
     :raises InputError: if it cannot be read.
     """
     started = time.perf_counter()
+    if is_engine(path):
+        return _of_engine(path, started, encoder, progress, repair=repair, sources=sources)
     folder = Path(path)
     model = _Model(folder, encoder)
     found = inspect(folder)
@@ -122,33 +129,101 @@ class _Model:
             return
         try:
             with closing(Reader(self._folder)) as reader:
-                self._look(reader, encoder, found)
+                for damage in _against(reader, encoder, found.counts, found.segments):
+                    found.add(*damage)
         except IndexCorrupt as error:
             # What was told already need not be told in other words.
             if not found.problems:
                 found.add("database", DATABASE, str(error).partition(": make it anew")[0])
 
-    def _look(self, reader: Reader, encoder: Encoder, found: Inspection) -> None:
-        texts, vectors = reader.canaries()
-        if texts:
-            found.counts["canaries"] = len(texts)
-            near = _cosines(encoder.encode_queries(texts).vectors, vectors)
-            if near.min() < _SAME_QUESTION:
-                found.add("model", encoder.fingerprint.model, _another_model(float(near.min())))
-                return
-        rows, stored = reader.sample(_SAMPLE)
-        found.counts["compared"] = len(rows)
-        given = [
-            PassageText(passages.context(row.title, row.passage.headings), row.passage.text, row.passage.sentences)
-            for row in rows
-        ]
-        for encoded in encoder.encode_passages(given) if rows else ():
-            near = _cosines(encoded.vectors, stored[encoded.positions])
-            for position, cosine in zip(encoded.positions, near.tolist(), strict=True):
-                if not cosine >= _SAME_PASSAGE:
-                    row = rows[position]
-                    found.segments.add(reader.segment_of(row.row))
-                    found.add("vectors", row.source, f"the vector of paragraph {row.passage.paragraph} is of another text")
+
+def _against(reader: View, encoder: Encoder, counts: dict[str, int], segments: set[str]) -> Iterator[Damage]:
+    """What is wrong with the model of an index, or with the vectors of some of its passages.
+
+    :param counts: told how many were compared.
+    :param segments: told which have such vectors, where there are segments.
+    """
+    texts, vectors = reader.canaries()
+    if texts:
+        counts["canaries"] = len(texts)
+        near = _cosines(encoder.encode_queries(texts).vectors, vectors)
+        if near.min() < _SAME_QUESTION:
+            yield Damage("model", encoder.fingerprint.model, _another_model(float(near.min())))
+            return
+    rows, stored = reader.sample(_SAMPLE)
+    counts["compared"] = len(rows)
+    given = [
+        PassageText(passages.context(row.title, row.passage.headings), row.passage.text, row.passage.sentences) for row in rows
+    ]
+    for encoded in encoder.encode_passages(given) if rows else ():
+        near = _cosines(encoded.vectors, stored[encoded.positions])
+        for position, cosine in zip(encoded.positions, near.tolist(), strict=True):
+            if not cosine >= _SAME_PASSAGE:
+                row = rows[position]
+                if isinstance(reader, Reader):
+                    segments.add(reader.segment_of(row.row))
+                yield Damage("vectors", row.source, f"the vector of paragraph {row.passage.paragraph} is of another text")
+
+
+def _of_engine(
+    path: str | os.PathLike[str],
+    started: float,
+    encoder: Encoder | None,
+    progress: Progress | None,
+    *,
+    repair: bool,
+    sources: bool,
+) -> CheckReport:
+    """`check` of an index that an engine keeps.
+
+    :raises InputError: if it is to be repaired.
+    """
+    if repair:
+        raise InputError("an engine mends what it keeps itself: leave --repair out, or make the index anew with --fresh")
+    with engines.pinned(path) as reader:
+        counts = {name: count for name, count in reader.counts().items() if name != "bytes"}
+        problems = list(_contents(reader, counts))
+        model: Encoder | None = None
+        try:
+            model = encoder or encoders.load_for(reader.fingerprint, reader.network)
+            if not model.fingerprint.same_questions(reader.fingerprint):
+                raise ModelMismatch(f"the index was built with {reader.fingerprint.model!r}, not {model.fingerprint.model!r}")
+            problems += _against(reader, model, counts, set())
+        except (ModelMismatch, ModelUnavailable) as error:
+            problems.append(Damage("model", reader.fingerprint.model, str(error)))
+        citations_found: list[Citation] = []
+        if sources and model is not None:
+            known = model
+            citations_found = list(citations.verify_all(reader, lambda: known, progress))
+    counted = Counter(map(str, citations_found))
+    return CheckReport(
+        problems=tuple(problems),
+        repaired=(),
+        counts=counts,
+        leftovers=(),
+        citations={state: counted[state] for state in ("OK", "MOVED", "STALE")} if sources else {},
+        changed=tuple(citation for citation in citations_found if citation != "OK"),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _contents(reader: View, counts: dict[str, int]) -> Iterator[Damage]:
+    """What an index in an engine says of itself and is not so, and articles that have not the passages that they should."""
+    files = {file.id for file in reader.files()}
+    n_articles = n_passages = 0
+    for article in reader.sized_articles():
+        n_articles += 1
+        (text,) = reader.article_texts([article.id])
+        n_passages += len(text.passages)
+        if len(text.passages) != article.n_passages:
+            yield Damage("passages", article.source, f"it has {len(text.passages):,} of its {article.n_passages:,} passages")
+        elif not all(passage.in_place for passage in text.passages):
+            yield Damage("passages", article.source, "a passage has spans where none can be")
+        if article.file not in files:
+            yield Damage("passages", article.source, "it is of no file")
+    for name, found in (("files", len(files)), ("articles", n_articles), ("passages", n_passages)):
+        if counts[name] != found:
+            yield Damage("database", name, f"there are {found:,}, and the index says {counts[name]:,}")
 
 
 def _cosines(mine: Matrix, stored: Matrix) -> Matrix:

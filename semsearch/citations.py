@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semsearch import articles, passages
 from semsearch.articles import SourceFile
@@ -16,14 +17,17 @@ from semsearch.cutting import Cutting
 from semsearch.errors import InputError
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Citation, Passage, Problem
-from semsearch.store import FileRow, Reader
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
+    from semsearch.store import FileRow
 
 __all__ = ["verify", "verify_all"]
 
 logger = logging.getLogger("semsearch")
 
 
-def verify(reader: Reader, passage: int, encoder: Callable[[], Encoder]) -> Citation:
+def verify(reader: View, passage: int, encoder: Callable[[], Encoder]) -> Citation:
     """One passage of an index, by its ``id``.
 
     :param encoder: gives the model, which counts tokens where a file has to be cut again.
@@ -37,7 +41,7 @@ def verify(reader: Reader, passage: int, encoder: Callable[[], Encoder]) -> Cita
     return _Again(reader, file, encoder).verify(record, reader.around(passage, 0, 0).passage)
 
 
-def verify_all(reader: Reader, encoder: Callable[[], Encoder], progress: Progress | None = None) -> Iterator[Citation]:
+def verify_all(reader: View, encoder: Callable[[], Encoder], progress: Progress | None = None) -> Iterator[Citation]:
     """Every passage of an index, file by file, but for those of pages that were fetched."""
     found = reader.files()
     files = [file for file in found if not file.is_address]
@@ -56,7 +60,7 @@ def verify_all(reader: Reader, encoder: Callable[[], Encoder], progress: Progres
 class _Again:
     """One file as it is now: ``None`` for one that is what it was, else where each text stands."""
 
-    def __init__(self, reader: Reader, file: FileRow, encoder: Callable[[], Encoder]) -> None:
+    def __init__(self, reader: View, file: FileRow, encoder: Callable[[], Encoder]) -> None:
         self._source = file.source
         self._now: dict[str, list[tuple[str, Passage]]] | None = {}
         self._reason = "the passage is not in it any more"

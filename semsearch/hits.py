@@ -23,8 +23,9 @@ from semsearch.ranking import Question, Ranking
 from semsearch.records import Explanation, Highlight, Hit, Mode, Origin, Place
 
 if TYPE_CHECKING:
-    from semsearch.lexical import Lexical
-    from semsearch.store import Allowed, PassageRow, Reader
+    from semsearch.engines import View
+    from semsearch.protocols import Allowed, LexicalArm
+    from semsearch.store import PassageRow
 
 __all__ = ["Choice", "Maker", "reranked"]
 
@@ -79,8 +80,8 @@ class Maker:
         question: Question | str,
         mode: Mode,
         ranking: Ranking,
-        reader: Reader,
-        lexical: Lexical,
+        reader: View,
+        lexical: LexicalArm,
         allowed: Allowed | None,
         origin: Callable[[int], Origin],
         *,

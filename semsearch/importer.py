@@ -17,19 +17,21 @@ from contextlib import closing
 from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from semsearch import exchange, passages, signs
+from semsearch import engines, exchange, passages, signs
 from semsearch.builder import Run
 from semsearch.cutting import LEAST_TOKENS, Cutting
 from semsearch.errors import InputError
 from semsearch.exchange import Row, Source
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Article, BuildReport, Passage, Precision
-from semsearch.store import SEGMENT_ROWS, Codes, Reader, embedding_hash
-from semsearch.store.writer import Writer
+from semsearch.store import SEGMENT_ROWS, Codes, embedding_hash
+
+if TYPE_CHECKING:
+    from semsearch.engines import AnyWriter
 
 __all__ = ["import_passages"]
 
@@ -76,13 +78,13 @@ def import_passages(
     started = time.perf_counter()
     with exchange.reading(Path(file)) as source:
         options = _Options(fresh, compact, target_recall, precision, encode)
-        importer = _Importer(Path(path), Path(file), source, options)
+        importer = _Importer(path, Path(file), source, options)
         try:
             counts, _ = importer.run(model, encoder, progress)
         finally:
             importer.close()
-    with closing(Reader(Path(path))) as reader:
-        totals = reader.counts()
+    with closing(engines.open_reader(path)) as reader, reader.pinned() as pinned:
+        totals = pinned.counts()
     return BuildReport(
         articles=totals["articles"],
         passages=totals["passages"],
@@ -101,7 +103,7 @@ class _Options(NamedTuple):
 
 
 class _Importer(Run):
-    def __init__(self, path: Path, file: Path, source: Source, options: _Options) -> None:
+    def __init__(self, path: str | os.PathLike[str], file: Path, source: Source, options: _Options) -> None:
         self._file = file
         self._source = source
         self._anew = options.encode
@@ -139,10 +141,11 @@ class _Importer(Run):
         # Their tokens were counted by this model, as many as it takes now.
         fitting = header.cut == str(self._cutting) and header.fingerprint.same_questions(encoder.fingerprint)
         seen: set[str] = set()
-        for path, rows in groupby(self._told(progress), attrgetter("path")):
-            if path in seen:
-                raise self._scattered(path)
-            seen.add(path)
+        for exported, rows in groupby(self._told(progress), attrgetter("path")):
+            if exported in seen:
+                raise self._scattered(exported)
+            seen.add(exported)
+            path = self._writer.imported_path(exported)
             before = known.get(path)
             if before:
                 self._writer.remove_files([before.id])
@@ -224,7 +227,7 @@ class _Taken:
     :param compact: whether the codes of words are left out.
     """
 
-    def __init__(self, writer: Writer, encoder: Encoder, file: Path, *, compact: bool) -> None:
+    def __init__(self, writer: AnyWriter, encoder: Encoder, file: Path, *, compact: bool) -> None:
         self._writer, self._encoder, self._file, self._compact = writer, encoder, file, compact
         self._rows: dict[bytes, Row] = {}
         self._texts: list[PassageText] = []

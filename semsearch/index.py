@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semsearch import encoder as encoders
-from semsearch import filters
+from semsearch import engines, filters
 from semsearch._version import __version__
 from semsearch.arguments import MAX_K, check_k, check_mode, check_query
 from semsearch.cutting import Cutting, check_passage_tokens
@@ -34,7 +33,7 @@ from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import ArticleInfo, BuildReport, Citation, Context, Excerpt, Facets, Hit, Mode, Origin, Precision
 from semsearch.results import Results
-from semsearch.store import Allowed, Reader, network_of, recall_of
+from semsearch.store import Reader
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,11 +44,10 @@ if TYPE_CHECKING:
 
     from semsearch import exchange
     from semsearch.encoder.reranker import Reranker
-    from semsearch.lexical import Lexical
+    from semsearch.engines import AnyReader, View
     from semsearch.maps import Method, PassageMap
-    from semsearch.protocols import Found
+    from semsearch.protocols import Allowed, DenseArm, Found, LexicalArm
     from semsearch.store.exporting import StoredRow
-    from semsearch.vectors import Recall, Vectors
 
 __all__ = ["Index", "ask", "build", "open", "remove", "words_for"]
 
@@ -69,6 +67,8 @@ RERANK_SECONDS = 5.0
 class Index:
     """An open index: one generation, which stays the same while it is open, and the model it was built with.
 
+    One that an engine keeps has no generation of its own: each search is of the newest.
+
     A context manager; `close` lets go of every handle. Made by `build` and `open`. ``report`` says what the build did
     (None for an index that was opened). Threads may share it.
 
@@ -76,10 +76,10 @@ class Index:
     """
 
     def __init__(
-        self, reader: Reader, encoder: Encoder | None = None, report: BuildReport | None = None, *, given: bool = False
+        self, reader: AnyReader, encoder: Encoder | None = None, report: BuildReport | None = None, *, given: bool = False
     ) -> None:
         self._reader = reader
-        self._earlier: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self._earlier: weakref.WeakSet[AnyReader] = weakref.WeakSet()
         self._encoder = encoder
         self._given = given
         self._encoding = threading.Lock()
@@ -92,14 +92,16 @@ class Index:
     def open(cls, path: PathLike = "index", *, encoder: Encoder | None = None) -> Index:
         """Open an index for searching; the model is loaded with the first question.
 
-        :param path: the index directory.
+        :param path: the index directory, or the address of an index that an engine keeps: ``milvus://HOST:PORT/COLLECTION``,
+            ``postgresql://HOST/DATABASE``.
         :param encoder: what to encode with, in place of the model that the index names.
         :raises IndexMissing: if there is none.
         :raises IndexCorrupt: if its files do not agree with each other.
+        :raises EngineError: if the engine cannot be reached.
         :raises IndexTooNew: if a later version wrote it.
         :raises ModelMismatch: if ``encoder`` is of another model, or the folder of the index's model has another one now.
         """
-        reader = Reader(Path(path))
+        reader = engines.open_reader(path)
         if encoder is None:
             try:
                 encoders.check_unchanged(reader.fingerprint)
@@ -109,7 +111,7 @@ class Index:
         elif not encoder.fingerprint.same_questions(reader.fingerprint):
             reader.close()
             raise ModelMismatch(
-                f"the index {path} was built with {reader.fingerprint.model!r}, not {encoder.fingerprint.model!r}: "
+                f"the index {reader.folder} was built with {reader.fingerprint.model!r}, not {encoder.fingerprint.model!r}: "
                 "open it without an encoder"
             )
         return cls(reader, encoder, given=encoder is not None)
@@ -140,7 +142,7 @@ class Index:
         from semsearch.builder import Builder
 
         builder = Builder(
-            Path(path),
+            path,
             _as_list(sources),
             fresh,
             compact=compact,
@@ -153,9 +155,10 @@ class Index:
             counts, used = builder.run(model, encoder, progress)
         finally:
             builder.close()
-        reader = Reader(Path(path))
+        reader = engines.open_reader(path)
         try:
-            totals = reader.counts()
+            with reader.pinned() as pinned:
+                totals = pinned.counts()
         except BaseException:
             reader.close()
             raise
@@ -202,16 +205,18 @@ class Index:
             self._reader.ready()
             if not self._reader.superseded():
                 return False
-            newer = Reader(self._reader.home)
-            if not newer.fingerprint.same_questions(self._reader.fingerprint):
+            before = self._reader.fingerprint
+            newer = self._reader.reopened()
+            if not newer.fingerprint.same_questions(before):
                 if self._given:
                     newer.close()
                     raise ModelMismatch(f"the index {self._reader.folder} was made anew with another model: open it again")
                 with self._encoding:
                     self._encoder = None
-            # Closed when the last hit of it is gone, or with the index.
-            self._earlier.add(self._reader)
-            self._reader = newer
+            if newer is not self._reader:
+                # Closed when the last hit of it is gone, or with the index.
+                self._earlier.add(self._reader)
+                self._reader = newer
             return True
 
     def search(
@@ -279,22 +284,22 @@ class Index:
         if not rerank_seconds >= 0:
             raise InputError(f"rerank_seconds is {rerank_seconds!r}: give seconds, such as {RERANK_SECONDS:g}")
         conditions = filters.parse(where)
-        reader = self._reader
-        # Opened in any case, so that what is closed or damaged is told.
-        _vectors(reader, mode), words_for(reader, mode)
-        if not cleaned:
-            return []
-        allowed = reader.allowed(conditions) if conditions else None
-        rows = None if allowed is None else allowed.rows
         if rerank is not None:
             choice = replace(choice, k=max(k, RERANKED))
-        started = time.perf_counter()
-        with one_multiplier():
-            asked, near, said, started = self._candidates(cleaned, mode, reader, wanted(choice.k), rows, started)
-            answers = [
-                self._hits(question, nearest, found, mode, choice, reader, allowed, explain=explain)
-                for question, nearest, found in zip(asked, near, said, strict=True)
-            ]
+        with self._reader.pinned() as reader:
+            # Opened in any case, so that what is closed or damaged is told.
+            _vectors(reader, mode), words_for(reader, mode)
+            if not cleaned:
+                return []
+            allowed = reader.allowed(conditions) if conditions else None
+            started = time.perf_counter()
+            with one_multiplier():
+                rows = None if allowed is None else allowed.rows
+                asked, near, said, started = self._candidates(cleaned, mode, reader, wanted(choice.k), rows, started)
+                answers = [
+                    self._hits(question, nearest, found, mode, choice, reader, allowed, explain=explain)
+                    for question, nearest, found in zip(asked, near, said, strict=True)
+                ]
         if rerank is not None:
             answers = [
                 self._reranked(question, hits, rerank, rerank_seconds)[:k] for question, hits in zip(asked, answers, strict=True)
@@ -302,7 +307,7 @@ class Index:
         took = (time.perf_counter() - started) * 1000 / len(cleaned)
         logger.debug(
             "%d questions, mode %s, generation %s, %s articles: %.1f ms each; best confidence of the first: %.3f",
-            len(cleaned), mode, reader.meta["generation"], "all" if allowed is None else len(allowed.articles), took,
+            len(cleaned), mode, reader.meta["generation"], "all" if allowed is None else allowed.n_articles, took,
             answers[0][0].confidence if answers[0] else 0,
         )  # fmt: skip
         return [
@@ -318,7 +323,8 @@ class Index:
         :param limit: how many, at most.
         :raises InputError: if there is no such article: its file may have changed since.
         """
-        return self._reader.article(article_id, max(0, first), max(0, limit))
+        with self._reader.pinned() as reader:
+            return reader.article(article_id, max(0, first), max(0, limit))
 
     def around(self, passage_id: str, before: int = 1, after: int = 1) -> Excerpt:
         """A passage with its neighbours in the article.
@@ -327,7 +333,8 @@ class Index:
         :param before: how many at most, like ``after``.
         :raises InputError: if there is no such passage: its file may have changed since.
         """
-        return self._reader.excerpt(passage_id, max(0, before), max(0, after))
+        with self._reader.pinned() as reader:
+            return reader.excerpt(passage_id, max(0, before), max(0, after))
 
     def articles(self, *, where: Where = None, first: int = 0, limit: int = 100) -> list[ArticleInfo]:
         """The articles of the index, by their sources.
@@ -337,9 +344,10 @@ class Index:
         :param limit: how many, at most.
         :raises InputError: if a condition has no sense.
         """
-        reader, conditions = self._reader, filters.parse(where)
-        allowed = reader.allowed(conditions) if conditions else None
-        return reader.articles(max(0, first), max(0, limit), allowed=allowed)
+        conditions = filters.parse(where)
+        with self._reader.pinned() as reader:
+            allowed = reader.allowed(conditions) if conditions else None
+            return reader.articles(max(0, first), max(0, limit), allowed=allowed)
 
     def to_dataframe(self, *, where: Where = None, vectors: bool = False) -> pd.DataFrame:
         """All passages, one row each, by their sources and places; what the articles say of themselves as ``metadata.KEY``.
@@ -354,10 +362,11 @@ class Index:
         # Not at the top: few make tables.
         from semsearch import frames
 
-        reader, conditions = self._reader, filters.parse(where)
-        allowed = reader.allowed(conditions) if conditions else None
-        batches = reader.records(allowed=allowed, vectors=vectors)
-        return frames.passages(batches, reader.metadata_keys(frames.MOST_KEYS + 1), ("vector",) if vectors else ())
+        conditions = filters.parse(where)
+        with self._reader.pinned() as reader:
+            allowed = reader.allowed(conditions) if conditions else None
+            batches = reader.records(allowed=allowed, vectors=vectors)
+            return frames.passages(batches, reader.metadata_keys(frames.MOST_KEYS + 1), ("vector",) if vectors else ())
 
     def plot(
         self,
@@ -396,10 +405,11 @@ class Index:
             # All of one generation: another thread may have gone on to the next one meanwhile.
             if reader is self._reader:
                 break
-        with self._encoding:
-            (question,) = self._loaded(reader).encode_queries([check_query(query)]).vectors
-        allowed = reader.allowed(conditions) if conditions else None
-        return maps.draw(reader, found, question, allowed=allowed, method=method, color=color, limit=limit)
+        with reader.pinned() as pinned:
+            with self._encoding:
+                (question,) = self._loaded(pinned).encode_queries([check_query(query)]).vectors
+            allowed = pinned.allowed(conditions) if conditions else None
+            return maps.draw(pinned, found, question, allowed=allowed, method=method, color=color, limit=limit)
 
     def facets(self) -> Facets:
         """What the articles can be told apart by: sources, dates, values of their metadata.
@@ -408,7 +418,7 @@ class Index:
         """
         self._reader.ready()
         # A reader of its own, so that nobody who searches waits for it.
-        with closing(Reader(self._reader.home)) as reader:
+        with self._reader.apart() as reader:
             return reader.facets()
 
     def export(
@@ -433,24 +443,25 @@ class Index:
         # Not at the top: a search does without.
         from semsearch import exchange
 
-        reader, conditions = self._reader, filters.parse(where)
-        n_articles, n_passages, batches = reader.exported(reader.allowed(conditions) if conditions else None)
-        header = exchange.Header(
-            version=__version__,
-            cut=reader.meta.get("passages", ""),
-            fingerprint=reader.fingerprint,
-            n_articles=n_articles,
-            n_passages=n_passages,
-            vectors=vectors,
-            codes=vectors and reader.meta.get("codes") != "none",
-        )
-        done = 0
-        with exchange.writing(Path(file), header) as sink:
-            for batch in batches:
-                sink.write(_exported(batch, reader, header))
-                done += len(batch)
-                if progress:
-                    progress("exporting", done, n_passages)
+        conditions = filters.parse(where)
+        with self._reader.pinned() as reader:
+            n_articles, n_passages, batches = reader.exported(reader.allowed(conditions) if conditions else None)
+            header = exchange.Header(
+                version=__version__,
+                cut=reader.meta.get("passages", ""),
+                fingerprint=reader.fingerprint,
+                n_articles=n_articles,
+                n_passages=n_passages,
+                vectors=vectors,
+                codes=vectors and reader.meta.get("codes") != "none",
+            )
+            done = 0
+            with exchange.writing(Path(file), header) as sink:
+                for batch in batches:
+                    sink.write(_exported(batch, reader, header))
+                    done += len(batch)
+                    if progress:
+                        progress("exporting", done, n_passages)
         return n_passages
 
     @property
@@ -460,45 +471,46 @@ class Index:
 
     def status(self) -> dict[str, Any]:
         """Facts on the index, as ``status --json`` prints them."""
-        counts = self._reader.counts()
-        meta = self._reader.meta
+        with self._reader.pinned() as reader:
+            counts, meta, fingerprint, search = reader.counts(), reader.meta, reader.fingerprint, reader.search_kind()
         return {
             "articles": counts["articles"],
             "passages": counts["passages"],
             "files": counts["files"],
-            "model": self._reader.fingerprint.model,
-            "dimension": self._reader.fingerprint.dimension,
-            "max_tokens": self._reader.fingerprint.max_tokens,
+            "model": fingerprint.model,
+            "dimension": fingerprint.dimension,
+            "max_tokens": fingerprint.max_tokens,
             "passage_tokens": Cutting.parse(meta.get("passages", "")).tokens,
             "generation": int(meta["generation"]),
             "bytes": counts["bytes"],
             "engine": meta.get("engine", ""),
             "precision": meta.get("precision", "float"),
             "compact": meta.get("codes") == "none",
-            "search": _search(recall_of(meta)),
+            "search": search,
             "format": int(meta["format"]),
             "written_by": meta["version"],
-            "path": str(self._reader.home),
+            "path": reader.where,
         }
 
-    def _loaded(self, reader: Reader) -> Encoder:
+    def _loaded(self, reader: View) -> Encoder:
         """The encoder of a reader's generation, under the lock of encoding."""
         if self._encoder is None or not self._encoder.fingerprint.same_questions(reader.fingerprint):
-            self._encoder = encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
+            if self._given:
+                raise ModelMismatch(f"the index {reader.folder} was made anew with another model: open it again")
+            self._encoder = encoders.load_for(reader.fingerprint, reader.network)
         return self._encoder
 
-    def _origin(self, reader: Reader, passage: int) -> Origin:
-        def encoder() -> Encoder:
+    def _origin(self, reader: AnyReader, passage: int) -> Origin:
+        def encoder(view: View) -> Encoder:
             with self._encoding:
-                return self._loaded(reader)
+                return self._loaded(view)
 
         return _Origin(reader, passage, encoder)
 
-    def _said(
-        self, texts: list[str], mode: Mode, reader: Reader, depth: int, allowed: NDArray[np.int64] | None
-    ) -> Sequence[Future[Found] | None]:
+    def _said(self, texts: list[str], mode: Mode, reader: View, depth: int, allowed: Any) -> Sequence[Future[Found] | None]:
         """What the lexical arm will have found for each question, by threads of its own."""
-        if mode != "hybrid" or processors() == 1:
+        # What an engine has pinned is for one thread.
+        if mode != "hybrid" or processors() == 1 or not isinstance(reader, Reader):
             return [None] * len(texts)
         lexical = words_for(reader, mode)
         with self._turning:
@@ -514,9 +526,9 @@ class Index:
         self,
         texts: list[str],
         mode: Mode,
-        reader: Reader,
+        reader: View,
         depth: int,
-        allowed: NDArray[np.int64] | None,
+        allowed: Any,
         started: float,
     ) -> tuple[Sequence[Question | str], Sequence[Found | None], Sequence[Future[Found] | None], float]:
         """The questions as the ranking takes them, what either arm has for each, and when that began, the model being there."""
@@ -539,7 +551,7 @@ class Index:
         said: Future[Found] | None,
         mode: Mode,
         choice: Choice,
-        reader: Reader,
+        reader: View,
         allowed: Allowed | None,
         *,
         explain: bool,
@@ -550,15 +562,16 @@ class Index:
             question, near, mode = question.text, None, "lexical"
         vectors, lexical = _vectors(reader, mode), words_for(reader, mode)
         rows = None if allowed is None else allowed.rows
+        origin = reader if isinstance(reader, Reader) else self._reader
         depth = choice.k
         most = choice.k
         if choice.per_article is not None:
-            n_articles = reader.n_articles() if allowed is None else len(allowed.articles)
+            n_articles = reader.n_articles() if allowed is None else allowed.n_articles
             most = min(most, choice.per_article * n_articles)
         while True:
             found = said.result() if said is not None and mode == "hybrid" else None
             ranking = rank(question, mode, depth, vectors=vectors, lexical=lexical, near=near, said=found, allowed=rows)
-            maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, reader), explain=explain)
+            maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, origin), explain=explain)
             hits = maker.choose(choice)
             if len(hits) >= most or len(ranking.rows) < compared(depth) or depth >= MAX_K:
                 return hits
@@ -586,21 +599,23 @@ class Index:
 class _Origin:
     """See `records.Origin`."""
 
-    reader: Reader
+    reader: AnyReader
     passage: int
-    encoder: Callable[[], Encoder]
+    encoder: Callable[[View], Encoder]
 
     def around(self, before: int, after: int) -> Context:
-        return self.reader.around(self.passage, before, after)
+        with self.reader.pinned() as reader:
+            return reader.around(self.passage, before, after)
 
     def verify(self) -> Citation:
         # Not at the top: the parsers of articles are needed by few.
         from semsearch import citations
 
-        return citations.verify(self.reader, self.passage, self.encoder)
+        with self.reader.pinned() as reader:
+            return citations.verify(reader, self.passage, partial(self.encoder, reader))
 
 
-def _exported(batch: list[StoredRow], reader: Reader, header: exchange.Header) -> list[exchange.Row]:
+def _exported(batch: list[StoredRow], reader: View, header: exchange.Header) -> list[exchange.Row]:
     """Passages as they are written to a file."""
     from semsearch import exchange
 
@@ -619,31 +634,16 @@ def _exported(batch: list[StoredRow], reader: Reader, header: exchange.Header) -
     return given
 
 
-def _words(opened: Vectors, rows: NDArray[np.int64], header: exchange.Header) -> Sequence[NDArray[np.uint8] | None]:
+def _words(opened: DenseArm, rows: NDArray[np.int64], header: exchange.Header) -> Sequence[NDArray[np.uint8] | None]:
     return opened.words(rows) if header.codes else [None] * len(rows)
 
 
-def _search(recall: Recall | None) -> dict[str, Any]:
-    """How vectors are searched, as `Index.status` tells it."""
-    if recall is None or recall.depth is None:
-        return {"kind": "exact"}
-    return {
-        "kind": "approximate",
-        "target_recall": recall.target,
-        "measured_recall": recall.recall,
-        "of_nearest": recall.k,
-        "queries": recall.n_queries,
-        "vectors": recall.n_rows,
-        "rescored": recall.depth,
-    }
-
-
-def _vectors(reader: Reader, mode: Mode) -> Vectors | None:
+def _vectors(reader: View, mode: Mode) -> DenseArm | None:
     """The vectors, where the mode asks them."""
     return None if mode == "lexical" else reader.vectors()
 
 
-def words_for(reader: Reader, mode: Mode) -> Lexical:
+def words_for(reader: View, mode: Mode) -> LexicalArm:
     """The lexical side as a mode weighs its fields."""
     lexical = reader.lexical()
     return lexical.weighing(HYBRID_BOOSTS) if mode == "hybrid" else lexical
@@ -670,7 +670,7 @@ def build(
     Until all is done the index stays as it was, whatever happens.
 
     :param sources: a file, folder or glob pattern, or several; or the address of a page or feed, which is fetched.
-    :param path: the index directory; made if it is not there.
+    :param path: the index directory, or the address of an index that an engine keeps (see `Index.open`); made if it is not there.
     :param model: the bundled model's name, the folder of a sentence-transformers model, or a name on the Hugging Face hub;
         None for the one that the index has, or the default where it is new or ``fresh``.
     :param fresh: forget what the index held, its model included.
@@ -696,7 +696,8 @@ def build(
     :raises IndexLocked: if another process is writing to the index.
     :raises ModelMismatch: if the index was built with another model.
     :raises ModelUnavailable: if the model cannot be found or loaded.
-    :raises MissingExtra: if 8 bits are asked for and NNCF is not installed.
+    :raises MissingExtra: if 8 bits are asked for and NNCF is not installed, or what speaks to the engine is not.
+    :raises EngineError: if an engine that keeps the index, or the cluster, cannot be reached.
     """
     return Index.build(
         sources,
@@ -729,11 +730,8 @@ def remove(sources: Sources, path: PathLike = "index") -> int:
     if not named:
         raise InputError("nothing named to remove: give a file, a folder or a record")
     # Refuses where there is none, which a writer would make.
-    Reader(Path(path)).close()
-    # Not at the top: searches do without it.
-    from semsearch.store.writer import Writer
-
-    writer = Writer(Path(path))
+    engines.open_reader(path).close()
+    writer = engines.open_writer(path)
     try:
         removed = writer.remove_sources(named)
         if writer.fingerprint is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 CONTEXT_SHARE = 4
 """Title and headings may take up to one part in this many of the tokens that a model takes; the passage has the rest."""
 
-__all__ = ["CONTEXT_SHARE", "Encoded", "Encoder", "Fingerprint", "Found", "PassageText", "Progress", "Queries"]
+__all__ = [
+    "CONTEXT_SHARE",
+    "Allowed",
+    "DenseArm",
+    "Encoded",
+    "Encoder",
+    "Fingerprint",
+    "Found",
+    "LexicalArm",
+    "PassageText",
+    "Progress",
+    "Queries",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +144,77 @@ class Found(NamedTuple):
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
+
+
+class Allowed(NamedTuple):
+    """What a filter leaves of an index, as that index takes it: of a folder's index int64 and ascending.
+
+    ``rows``: of passages of the articles that the filter means, for both arms; ``articles``: those articles, for what is to be
+    shown. A row may be shared with an article that is not meant, so rows alone do not tell which passages to show.
+    """
+
+    rows: Any
+    articles: Any
+    n_articles: int
+
+
+class DenseArm(Protocol):
+    """Rows by their vectors: of a folder's index `vectors.Vectors`, which says what each method gives; or an engine's.
+
+    ``allowed``, here as in `LexicalArm`, is what `Allowed.rows` is of the same index.
+    """
+
+    has_words: bool
+
+    def search(self, queries: Matrix, k: int, *, allowed: Any = None) -> list[Found]:
+        """The k nearest rows of each query."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> Matrix:
+        """Vectors of rows."""
+        ...
+
+    def words(self, rows: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """Codes of the words of rows."""
+        ...
+
+    def sentences(self, row: int) -> NDArray[np.int32]:
+        """Which of a row's words each of its sentences has."""
+        ...
+
+
+class LexicalArm(Protocol):
+    """Rows by their words: of a folder's index `lexical.Lexical`, which says what each method gives; or an engine's."""
+
+    n_documents: int
+
+    def search(self, query: str, k: int, *, allowed: Any = None) -> Found:
+        """The k best rows of a question, of those that match at all."""
+        ...
+
+    def scores(self, query: str, rows: NDArray[np.int64], *, allowed: Any = None) -> NDArray[np.float32]:
+        """The scores that `search` gives these rows."""
+        ...
+
+    def rarity(self, words: Sequence[str], /) -> NDArray[np.float32]:
+        """``idf`` of some words as they stand in a text."""
+        ...
+
+    def bound(self, query: str, *, allowed: Any = None) -> float:
+        """What no row's score for a question is above."""
+        ...
+
+    def must_match(self, query: str, *, allowed: Any = None) -> bool:
+        """Whether a question has a quoted phrase that some row has."""
+        ...
+
+    def overlap(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """How much of a question each text has."""
+        ...
+
+    def explain(self, query: str, row: int) -> list[tuple[str, float]]:
+        """What each word of a question adds to a row's score."""
+        ...
 
 
 class Progress(Protocol):

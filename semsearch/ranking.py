@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,9 @@ from semsearch import fusion, signs
 from semsearch.fusion import Parts
 from semsearch.lexical import Boosts
 from semsearch.records import Mode
-from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
-    from semsearch.lexical import Lexical
-    from semsearch.protocols import Found, Matrix, Queries
+    from semsearch.protocols import DenseArm, Found, LexicalArm, Matrix, Queries
 
     Rows = NDArray[np.int64]
 
@@ -65,7 +63,7 @@ class Question:
     known: bool
 
     @classmethod
-    def all_of(cls, texts: Sequence[str], encoded: Queries, lexical: Lexical) -> list[Question]:
+    def all_of(cls, texts: Sequence[str], encoded: Queries, lexical: LexicalArm) -> list[Question]:
         """The questions that an encoder was given."""
         questions = []
         for row, text in enumerate(texts):
@@ -77,7 +75,7 @@ class Question:
         return questions
 
 
-def _weights(text: str, spans: NDArray[np.int64], lexical: Lexical) -> NDArray[np.float32]:
+def _weights(text: str, spans: NDArray[np.int64], lexical: LexicalArm) -> NDArray[np.float32]:
     """How much each token counts: as its word is rare; all the same where there is nothing to tell by."""
     end = int(spans[:, 1].max(initial=0))
     # A long question goes on behind what the model read of it.
@@ -115,7 +113,7 @@ class _Candidates:
     best_bm25: float
     vectors: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
-    def at(self, places: NDArray[np.int64], vectors: Vectors) -> _Candidates:
+    def at(self, places: NDArray[np.int64], vectors: DenseArm) -> _Candidates:
         """Some of them, with their vectors."""
         rows = self.rows[places]
         return _Candidates(rows, self.cosines[places], self.bm25[places], self.best_bm25, vectors.take(rows))
@@ -139,11 +137,11 @@ def rank(
     mode: Mode,
     k: int,
     *,
-    vectors: Vectors | None,
-    lexical: Lexical,
+    vectors: DenseArm | None,
+    lexical: LexicalArm,
     near: Found | None,
     said: Found | None = None,
-    allowed: Rows | None,
+    allowed: Any,
 ) -> Ranking:
     """Rows in the order of their scores: `compared` of them, if there are so many.
 
@@ -151,7 +149,7 @@ def rank(
     :param vectors: None where ``mode`` is lexical.
     :param near: the rows nearest to the question's vector, `wanted` of them; None where ``mode`` is lexical.
     :param said: the rows that the lexical side gives for the question, `wanted` of them; None to ask it.
-    :param allowed: int64, ascending: the only rows that may come back; None for all.
+    :param allowed: the only rows that may come back, as the arms take them; None for all.
     """
     if isinstance(question, str) or near is None or vectors is None:
         return _by_words(str(question), k, lexical, allowed)
@@ -206,7 +204,7 @@ def _late(question: Question, codes: Sequence[NDArray[np.uint8]]) -> tuple[NDArr
     return np.concatenate([np.empty(0, np.float32), *parts]), kept
 
 
-def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Ranking:
+def _by_words(text: str, k: int, lexical: LexicalArm, allowed: Any) -> Ranking:
     found = lexical.search(text, compared(k), allowed=allowed)
     nothing = np.zeros(len(found.rows), np.float32)
     # Not rounded once more: what differs in BM25 differs in its score.
@@ -216,7 +214,7 @@ def _by_words(text: str, k: int, lexical: Lexical, allowed: Rows | None) -> Rank
 
 
 def _union(
-    question: Question, near: Found, found: Found, k: int, vectors: Vectors, lexical: Lexical, allowed: Rows | None
+    question: Question, near: Found, found: Found, k: int, vectors: DenseArm, lexical: LexicalArm, allowed: Any
 ) -> _Candidates:
     """What either arm found and may be compared, with the scores of both.
 

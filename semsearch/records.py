@@ -44,6 +44,7 @@ __all__ = [
     "cited",
     "has_lines",
     "is_address",
+    "is_engine",
     "locate",
 ]
 
@@ -60,6 +61,14 @@ Precision = Literal["float", "int8"]
 def is_address(source: str) -> bool:
     """Whether a source is a page or a feed to fetch, and no path."""
     return source.lower().startswith(("http://", "https://"))
+
+
+_ENGINES = ("milvus://", "postgresql://", "postgres://")
+
+
+def is_engine(path: object) -> bool:
+    """Whether what names an index is the address of one that an engine keeps, and no folder."""
+    return isinstance(path, str) and path.lower().startswith(_ENGINES)
 
 
 _WITHOUT_LINES = (".pdf", ".docx", ".epub", ".odt", ".rtf", ".eml", ".mbox", ".rss", ".atom", ".parquet")

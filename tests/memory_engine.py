@@ -20,6 +20,7 @@ from semsearch.engines.seam import (
     Every,
     Having,
     Kept,
+    Numbered,
     PassageEntry,
     Said,
     Some,
@@ -61,6 +62,8 @@ class MemorySnapshot:
         if isinstance(among, Said):
             parts = [f" {' '.join(part)} " for part in parts_of(entry, "whole")]
             return any(f" {' '.join(way)} " in part for way in among.ways for part in parts)
+        if isinstance(among, Numbered):
+            return entry.row in among.rows
         if isinstance(among, Every):
             return all(self._meets(entry, each) for each in among.of)
         if isinstance(among, Some):
@@ -154,6 +157,9 @@ class MemorySnapshot:
         found = [each for each in self.state.articles.values() if kept is None or each.id in kept]
         found.sort(key=lambda each: (each.source, each.record, each.path, each.id))
         return found[first : first + limit]
+
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        return iter(self.articles(0, 10**9, among))
 
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         return [each for each in self.state.articles.values() if each.file in files]

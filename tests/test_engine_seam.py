@@ -13,7 +13,7 @@ from memory_engine import MemoryEngine
 
 from semsearch.engines import numbers
 from semsearch.engines.narrowing import among
-from semsearch.engines.seam import Among, Asked, Draft, Engine, Every, Having, Said, Snapshot, Some, Without
+from semsearch.engines.seam import Among, Asked, Draft, Engine, Every, Having, Numbered, Said, Snapshot, Some, Without
 from semsearch.errors import IndexCorrupt, IndexLocked
 from semsearch.filters import parse
 
@@ -32,6 +32,12 @@ NARROW: dict[str, Callable[[Snapshot], Among | None]] = {
     "one": lambda snapshot: among(parse("source=articles/part-2/file-005.md"), snapshot.values),
     "phrase": lambda snapshot: Said((("part", "one"), ("not", "there"))),
     "phrases": lambda snapshot: Some((Said((("oil", "gas"),)), Said((("gas", "aid"),)), Said((("o'clock", "oil"),)))),
+    "rows": lambda snapshot: Every(
+        (
+            Numbered(tuple(article_of(9)[0].n_passages * [7]) + tuple(entry.row for entry in article_of(9)[1])),
+            Said((("part", "one"),)),
+        )
+    ),
     "nobody": lambda snapshot: Having(()),
     "everybody": lambda snapshot: Without(Having((12345,))),
     "mixed": lambda snapshot: Every((Some((Having((numbers.value_id("metadata.nested.deep", 1),)), Said((("part", "one"),)))),)),
@@ -146,6 +152,8 @@ def test_it_is_known_whether_there_are_any_and_how_many(snapshots, name: str):
     assert snapshot.is_any(NARROW[name](snapshot)) == oracle.is_any(NARROW[name](oracle))
     assert snapshot.n_articles(NARROW[name](snapshot)) == oracle.n_articles(NARROW[name](oracle))
     assert snapshot.articles(1, 7, NARROW[name](snapshot)) == oracle.articles(1, 7, NARROW[name](oracle))
+    found = {article.id for article in snapshot.every_article(NARROW[name](snapshot))}
+    assert found == {article.id for article in oracle.articles(0, 1000, NARROW[name](oracle))}
 
 
 def test_what_was_kept_comes_back(snapshots):

@@ -38,13 +38,14 @@ def check(repair: bool, sources: bool, path: str, as_json: bool) -> None:
     Exit code 0: sound; 1: something is wrong with the index. Articles that changed since are no damage.
     """
     from semsearch.checking import check as check_index
+    from semsearch.engines import shown
 
     with progress_bar() as progress:
         report = check_index(path, repair=repair, sources=sources, progress=progress)
     if as_json:
         print_json(report.to_dict())
     else:
-        _print(report, path, sources=sources)
+        _print(report, shown(path), sources=sources)
     if not report.ok:
         sys.exit(1)
 

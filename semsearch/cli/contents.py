@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,11 +21,11 @@ __all__ = ["remove", "status"]
 @json_option
 def status(path: str, as_json: bool) -> None:
     """Say what is in an index."""
+    from semsearch.engines import open_reader
     from semsearch.index import Index
-    from semsearch.store import Reader
 
     # Whatever became of its model.
-    with Index(Reader(Path(path))) as opened:
+    with Index(open_reader(path)) as opened:
         facts = opened.status()
     if as_json:
         print_json(facts)
@@ -53,7 +52,8 @@ def _shown(value: Any) -> str:
 @json_option
 def remove(sources: Sequence[str], path: str, as_json: bool) -> None:
     """Take files, folders or records (FILE#LINE) out of an index. The files themselves are left alone."""
+    from semsearch.engines import shown
     from semsearch.index import remove as remove_sources
 
     removed = remove_sources(sources, path)
-    say(json.dumps({"removed": removed}) if as_json else f"{path}: removed {removed:,}")
+    say(json.dumps({"removed": removed}) if as_json else f"{shown(path)}: removed {removed:,}")

@@ -46,12 +46,12 @@ def export(file: str, path: str, vectors: bool, where: Sequence[str], as_json: b
     The articles are not needed for that. A file of this name is replaced when all is written. Parquet needs the extra parquet.
     """
     from semsearch import filters
+    from semsearch.engines import open_reader
     from semsearch.index import Index
-    from semsearch.store import Reader
 
     conditions = filters.parse(where)
     # Whatever became of its model.
-    with Index(Reader(Path(path))) as opened, progress_bar() as progress:
+    with Index(open_reader(path)) as opened, progress_bar() as progress:
         count = opened.export(file, vectors=vectors, where=conditions, progress=progress)
     size = Path(file).stat().st_size
     if as_json:
@@ -88,6 +88,7 @@ def import_(
     Vectors are taken if they are of the index's model; else the texts are encoded. Where the articles lie as they did, the next
     semsearch index reads them, and encodes only what is new.
     """
+    from semsearch.engines import shown
     from semsearch.importer import import_passages
 
     with progress_bar() as progress:
@@ -106,4 +107,4 @@ def import_(
     if as_json:
         print_json(asdict(report))
     else:
-        say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
+        say(f"{shown(path)}: {report.articles:,} articles, {report.passages:,} passages")

@@ -100,7 +100,9 @@ def index(
         if as_json:
             print_json(asdict(report))
         else:
-            say(f"{path}: {report.articles:,} articles, {report.passages:,} passages")
+            from semsearch.engines import shown
+
+            say(f"{shown(path)}: {report.articles:,} articles, {report.passages:,} passages")
 
 
 def _column(named: str) -> tuple[str, str]:

@@ -81,7 +81,7 @@ index_option = click.option(
     envvar="SEMSEARCH_INDEX",
     show_envvar=True,
     metavar="DIR",
-    help="Index directory.",
+    help="Index directory; or where an engine keeps it: milvus://HOST:PORT/COLLECTION, postgresql://HOST/DATABASE.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 model_option = click.option(

@@ -20,6 +20,7 @@ import click
 
 from semsearch.cli.output import note
 from semsearch.errors import InputError
+from semsearch.records import is_engine
 
 __all__ = ["CONFIG", "settings_of", "shown"]
 
@@ -195,11 +196,14 @@ def _value(file: _File, key: str, option: click.Option, value: Any) -> Any:
     if not file.named:
         if name in _TRUSTED:
             raise _untrusted(file, key)
+        if name == "index" and any(map(is_engine, values)):
+            raise _untrusted(file, key)
         if name in _MODELS and not all(_is_at_hand(file, str(single)) for single in values):
             raise _untrusted(file, key)
     if name in _PATHS | _MODELS:
         values = [_from_file(file, str(single), only_if_there=name in _MODELS) for single in values]
-        outside = any(not Path(single).resolve().is_relative_to(file.path.parent.resolve()) for single in values)
+        top = file.path.parent.resolve()
+        outside = any(not is_engine(single) and not Path(single).resolve().is_relative_to(top) for single in values)
         if not file.named and name in _PATHS and outside:
             raise _untrusted(file, key)
     given = tuple(values) if option.multiple else values[0]
@@ -238,6 +242,8 @@ def _is_at_hand(file: _File, model: str) -> bool:
 
 def _from_file(file: _File, value: str, *, only_if_there: bool) -> str:
     """A path that is meant from the folder of the file on, as it is from the working directory on."""
+    if is_engine(value):
+        return value
     path = file.path.parent / Path(value).expanduser()
     if only_if_there and not path.is_dir():
         return value

@@ -15,8 +15,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from semsearch.store import Codes
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from semsearch.protocols import Found, Matrix
@@ -37,6 +40,7 @@ __all__ = [
     "Field",
     "Having",
     "Kept",
+    "Numbered",
     "PassageEntry",
     "Said",
     "Snapshot",
@@ -44,6 +48,7 @@ __all__ = [
     "Terms",
     "Value",
     "Without",
+    "together",
 ]
 
 K1 = 1.2
@@ -67,6 +72,13 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """Passages of these rows."""
+
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Every:
     """What is in all of these; everything, if there are none."""
 
@@ -87,7 +99,7 @@ class Without:
     of: Among
 
 
-Among = Having | Said | Every | Some | Without
+Among = Having | Said | Numbered | Every | Some | Without
 """The only passages that may come back."""
 
 
@@ -145,6 +157,13 @@ class Kept(NamedTuple):
     spans: NDArray[np.int32]
 
 
+def together(kept: Mapping[bytes, Kept]) -> tuple[list[bytes], Matrix, Codes]:
+    """What is kept of some texts, by their hashes, as `store` takes it: hashes, vectors float32 (n, d), n > 0, and codes."""
+    given = list(kept.values())
+    codes = Codes([each.words for each in given], [each.spans for each in given])
+    return list(kept), np.stack([each.vector for each in given]), codes
+
+
 class PassageEntry(NamedTuple):
     """A passage with all that is kept of it.
 
@@ -179,9 +198,10 @@ class Snapshot(Protocol):
     def matching(self, field: Field, asked: Sequence[Asked], k: int, among: Among | None) -> Found:
         """The k passages with the greatest BM25 score, best first; only passages that have any of the words.
 
-        The score of a word is ``times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * dl / avgdl))`` with ``idf =
-        ln(1 + (N - df + 0.5) / (df + 0.5))``, as `lexical.Lexical` has it: N, df, avgdl of all passages of the index, those among them whose field
-        is empty, and whatever may come back. Of a word that reads in several ways the best counts, or their sum.
+        The score of a word is ``times * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * dl / avgdl))`` with
+        ``idf = ln(1 + (N - df + 0.5) / (df + 0.5))``, as `lexical.Lexical` has it: N, df, avgdl of all passages of the index,
+        those among them whose field is empty, and whatever may come back. Of a word that reads in several ways the best counts,
+        or their sum.
         """
         ...
 
@@ -230,6 +250,10 @@ class Snapshot(Protocol):
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:
         """Articles by source and record, from a place on, counted from 0; of those that have such passages."""
+        ...
+
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        """All articles that have such passages, in any order, however many: not all are in memory at once."""
         ...
 
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:

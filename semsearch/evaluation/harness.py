@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from semsearch import encoder as encoders
+from semsearch import engines
 from semsearch import metrics as figures
 from semsearch.arguments import check_k, check_mode
 from semsearch.builder import Builder
@@ -31,7 +32,6 @@ from semsearch.index import Index
 from semsearch.metrics import DEFAULT_METRICS
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Mode, Precision
-from semsearch.store import Reader
 
 __all__ = ["evaluate", "evaluate_search"]
 
@@ -50,7 +50,7 @@ class _Plan:
     """What is the same for every measurement of an evaluation."""
 
     dataset: Dataset
-    index: Path | None
+    index: PathLike | None
     modes: tuple[Mode, ...]
     metrics: tuple[str, ...]
     depth: int
@@ -110,7 +110,7 @@ def evaluate(
     if loaded.corpus is None and precision is not None:
         raise InputError("the index is there already, encoded as it is: leave --precision out")
     baseline = read_run(Path(against), loaded.queries, _documents(loaded)) if against is not None else None
-    place = Path(index) if index is not None else None
+    place = index
     plan = _Plan(loaded, place, chosen, wanted, depth, whole, precision, encoder, progress)
     measured: list[Measurement] = []
     documents: dict[str, Shown] = {}
@@ -205,7 +205,7 @@ def _load(dataset: PathLike, index: PathLike | None, queries: PathLike | None, s
         raise InputError(f"no data set {name!r}: give a folder in BEIR format, a file, or {IR_DATASETS}NAME")
     if queries is not None:
         return trec(path, Path(queries).expanduser())
-    return pairs.load(path, Path(index if index is not None else DEFAULT_INDEX))
+    return pairs.load(path, index if index is not None else DEFAULT_INDEX)
 
 
 def _check(dataset: Dataset, index: PathLike | None, models: list[str], whole: bool, encoder: Encoder | None) -> None:
@@ -217,11 +217,11 @@ def _check(dataset: Dataset, index: PathLike | None, models: list[str], whole: b
     if index is not None and len(models) > 1:
         raise InputError("an index has one model: leave --index out to evaluate several")
     if dataset.corpus is not None and index is not None:
-        _refuse_other_articles(Path(index), dataset.corpus)
-    _refuse_other_judgments(dataset, Path(index if index is not None else DEFAULT_INDEX))
+        _refuse_other_articles(index, dataset.corpus)
+    _refuse_other_judgments(dataset, index if index is not None else DEFAULT_INDEX)
 
 
-def _refuse_other_judgments(dataset: Dataset, index: Path) -> None:
+def _refuse_other_judgments(dataset: Dataset, index: PathLike) -> None:
     """Refuse judgments of other documents: all figures would be 0. Looks no further than the first document that is judged."""
     if dataset.by_passage:
         return  # Their answers were looked up in the index.
@@ -231,25 +231,22 @@ def _refuse_other_judgments(dataset: Dataset, index: Path) -> None:
         if not known.isdisjoint(named):
             return
         other = other or min(named)
-    there = dataset.corpus or index
+    there = dataset.corpus or engines.shown(index)
     having = f"has ids such as {other!r}" if other is not None else "has none"
     raise InputError(f"no judged document is in {there}: the judgments have ids such as {min(known)!r}, it {having}")
 
 
-def _refuse_other_articles(index: Path, corpus: Path) -> None:
+def _refuse_other_articles(index: PathLike, corpus: Path) -> None:
     """Keep documents of a data set out of an index of something else."""
     try:
-        reader = Reader(index)
+        with engines.pinned(index) as reader:
+            others = [file for file in reader.files() if file.is_address or Path(file.path) != corpus.resolve()]
     except IndexMissing:
         return
-    try:
-        others = reader.counts()["files"] > 1 or any(
-            Path(item.path) != corpus.resolve() for item in reader.passages(range(100), 1)
-        )
-    finally:
-        reader.close()
     if others:
-        raise InputError(f"the index {index} holds other articles than {corpus}: give another --index, or leave it out")
+        raise InputError(
+            f"the index {engines.shown(index)} holds other articles than {corpus}: give another --index, or leave it out"
+        )
 
 
 @contextmanager
@@ -281,7 +278,7 @@ def _index(plan: _Plan, model: str | None) -> Iterator[tuple[Index, float]]:
         yield index, seconds
 
 
-def _build(plan: _Plan, place: Path, corpus: Path, model: str | None, *, fresh: bool = False) -> Encoder | None:
+def _build(plan: _Plan, place: PathLike, corpus: Path, model: str | None, *, fresh: bool = False) -> Encoder | None:
     """Make or refresh an index; the encoder that was used, None if none was."""
     builder = Builder(place, [str(corpus)], fresh, whole=plan.whole, precision=plan.precision)
     try:

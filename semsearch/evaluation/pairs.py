@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from semsearch import engines
 from semsearch.errors import InputError
 from semsearch.evaluation.datasets import Dataset, judged
 from semsearch.evaluation.trec import Grades, numbered_lines
-from semsearch.store import PassageRow, Reader
+from semsearch.store import PassageRow
 
 __all__ = ["load", "names", "passage_id"]
 
 _HEADER = ("question", "query")
-_AT_ONCE = 2048
 _MIN_WORDS = 5
 """A passage of fewer words is not taken for a part of the text that was given."""
 
@@ -40,7 +40,7 @@ def passage_id(source: str, start: int, end: int) -> str:
     return f"{source}:{start}-{end}"
 
 
-def load(path: Path, index: Path) -> Dataset:
+def load(path: Path, index: str | os.PathLike[str]) -> Dataset:
     """The questions of a file, each answer found in an index.
 
     :raises InputError: if a line has no two columns, an answer is not in the index, or a question has answers of both kinds.
@@ -49,20 +49,18 @@ def load(path: Path, index: Path) -> Dataset:
     pairs = list(_read(path))
     if not pairs:
         raise InputError(f"{path} has no questions: give a question, a tab and a source or words of a passage on each line")
-    reader = Reader(index)
-    try:
-        finder = _Finder({pair.target for pair in pairs})
-        for item in _passages(reader):
+    finder = _Finder({pair.target for pair in pairs})
+    with engines.pinned(index) as reader:
+        for item in reader.all_passages():
             finder.look_at(item)
-    finally:
-        reader.close()
     judgments: Grades = {}
     kinds: dict[str, bool] = {}
     for pair in pairs:
         answers, by_passage = finder.answers(pair.target)
         if not answers:
             raise InputError(
-                f"{path} line {pair.line}: nothing in {index} is called {pair.target!r} or has these words: check it"
+                f"{path} line {pair.line}: nothing in {engines.shown(index)} is called {pair.target!r} or has these words: "
+                "check it"
             )
         if kinds.setdefault(pair.query, by_passage) != by_passage:
             raise InputError(f"{path} line {pair.line}: this question has sources and passages as answers: give one kind")
@@ -84,30 +82,18 @@ def _read(path: Path) -> Iterator[_Pair]:
         yield _Pair(number, query, *parts)
 
 
-def names(folder: Path) -> Iterator[set[str]]:
+def names(index: str | os.PathLike[str]) -> Iterator[set[str]]:
     """What judgments may call the article of each passage of an index: its source, or an id in its metadata.
 
     :raises IndexMissing: if there is no index.
     """
-    reader = Reader(folder)
-    try:
-        for item in _passages(reader):
+    with engines.pinned(index) as reader:
+        for item in reader.all_passages():
             yield {item.source, *_ids(item)}
-    finally:
-        reader.close()
 
 
 def _ids(item: PassageRow) -> list[str]:
     return [str(item.metadata[key]) for key in ("_id", "id") if key in item.metadata]
-
-
-def _passages(reader: Reader) -> Iterator[PassageRow]:
-    """Every passage of an index."""
-    for segment in reader.vectors().segments:
-        end = segment.first_row + segment.n_rows
-        for first in range(segment.first_row, end, _AT_ONCE):
-            # Several passages may share a row; none is left out.
-            yield from reader.passages(range(first, min(first + _AT_ONCE, end)), 2**31)
 
 
 class _Finder:

@@ -12,11 +12,26 @@ languages that write them in one word.
 
 from __future__ import annotations
 
-from semsearch.lexical.analysis import VERSION
+from semsearch.lexical.analysis import VERSION, Analyzer, words
 from semsearch.lexical.facts import Facts, is_lexical_file
 from semsearch.lexical.languages import languages
-from semsearch.lexical.question import Boosts
+from semsearch.lexical.question import Boosts, Question, Word, idf
+from semsearch.lexical.reading import Reading
 from semsearch.lexical.search import Lexical
 from semsearch.lexical.writer import LexicalWriter
 
-__all__ = ["VERSION", "Boosts", "Facts", "Lexical", "LexicalWriter", "is_lexical_file", "languages"]
+__all__ = [
+    "VERSION",
+    "Analyzer",
+    "Boosts",
+    "Facts",
+    "Lexical",
+    "LexicalWriter",
+    "Question",
+    "Reading",
+    "Word",
+    "idf",
+    "is_lexical_file",
+    "languages",
+    "words",
+]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 
 from semsearch.errors import IndexCorrupt
 from semsearch.lexical import question
-from semsearch.lexical.analysis import Analyzer
 from semsearch.lexical.analysis import words as split
 from semsearch.lexical.facts import Facts
 from semsearch.lexical.question import Boosts, Question
+from semsearch.lexical.reading import Reading
 from semsearch.protocols import Found
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ _SIFTED = 4
 """How much less it costs to read one more row of the answer than to pick one more of the index, at 5,000 rows and 175,000."""
 _KEPT = 10_000
 """Words whose ``idf`` is remembered."""
-_QUESTIONS = 32
-"""Questions whose words are remembered: a search needs them 3 times, one by words alone once more for each hit."""
 _NONE = Found(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
@@ -73,15 +70,8 @@ class Lexical:
             self._searcher: Searcher = index.searcher()
             self.n_documents = int(self._searcher.num_docs)
         self._idfs: dict[str, float] = {}
-        analyzers = {language: Analyzer(language) for language in sorted(self._facts.languages)} or {"": Analyzer("")}
-        self._analyzers = analyzers
-        spoken = self._facts.languages
-
-        @lru_cache(maxsize=_QUESTIONS)
-        def read(query: str) -> Question:
-            return question.read(query, spoken, analyzers)
-
-        self._read = read
+        self._reading = Reading(self._facts.languages)
+        self._read = self._reading.question
 
     @classmethod
     def open(cls, folder: Path, *, boosts: Boosts | None = None) -> Lexical:
@@ -166,18 +156,13 @@ class Lexical:
     def overlap(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """How much of a question each text has, by the ``idf`` of the words they share: float32 (len(texts),)."""
         with _translated(self.folder):
-            asked = [(set(word.terms), self._idf(word.text)) for word in self._read(query).words]
-            found = []
-            for text in texts:
-                terms = {term for analyzer in self._analyzers.values() for term in analyzer.terms(text)}
-                found.append(sum(idf for ways, idf in asked if ways & terms))
-            return np.asarray(found, np.float32)
+            return self._reading.overlap(query, texts, self._idf)
 
     def _idf(self, word: str) -> float:
         known = self._idfs.get(word)
         if known is None:
-            terms = {analyzer.term(word) for analyzer in self._analyzers.values()}
-            known = question.idf(self.n_documents, sum(self._searcher.doc_freq("whole", term) for term in terms))
+            df = sum(self._searcher.doc_freq("whole", term) for term in self._reading.terms(word))
+            known = question.idf(self.n_documents, df)
             if len(self._idfs) >= _KEPT:
                 self._idfs.clear()
             self._idfs[word] = known

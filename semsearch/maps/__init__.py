@@ -30,8 +30,9 @@ from semsearch.store import number_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from semsearch.protocols import Matrix
-    from semsearch.store import Allowed, PassageRow, Reader
+    from semsearch.engines import View
+    from semsearch.protocols import Allowed, Matrix
+    from semsearch.store import PassageRow
 
 __all__ = ["Method", "PassageMap", "check_method", "draw"]
 
@@ -141,7 +142,7 @@ class PassageMap:
 
 
 def draw(
-    reader: Reader,
+    reader: View,
     results: Results,
     question: Matrix,
     *,

@@ -13,15 +13,15 @@ import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from semsearch import encoder as encoders
-from semsearch import metrics
+from semsearch import engines, metrics
 from semsearch.arguments import check_mode
 from semsearch.builder import NO_CODES
 from semsearch.cutting import Cutting, check_passage_tokens
@@ -33,7 +33,10 @@ from semsearch.probing.probes import KINDS, Kind, Probe, make
 from semsearch.probing.values import ALL, Bench, BenchRow, Figures, Gap, Way
 from semsearch.protocols import Encoder, Progress
 from semsearch.records import Article, Hit, Mode
-from semsearch.store import ArticleText, Reader, network_of
+from semsearch.store import ArticleText
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
 
 __all__ = [
     "DEFAULT_PROBES",
@@ -100,16 +103,16 @@ def bench(
     started = time.perf_counter()
     chosen = _modes(modes, several=bool(models or passage_tokens))
     _check(probes, kinds, passage_tokens)
-    with closing(Reader(Path(index))) as reader, tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
-        own = encoder or encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
+    with engines.pinned(index) as reader, tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
+        own = encoder or encoders.load_for(reader.fingerprint, reader.network)
         others = [encoders.load(name) for name in dict.fromkeys(models)]
-        plan = planned(reader, own, others, passage_tokens, seed)
+        plan = planned(index, reader, own, others, passage_tokens, seed)
         drawn = draw(reader, plan.variants[0].articles, probes, kinds, seed)
         asking = Asking(drawn, plan.units, Path(folder), progress)
-        return measured(os.fspath(index), reader, plan, asking, chosen, seed, started)
+        return measured(engines.shown(index), reader, plan, asking, chosen, seed, started)
 
 
-def measured(index: str, reader: Reader, plan: Plan, asking: Asking, modes: Sequence[Mode], seed: int, started: float) -> Bench:
+def measured(index: str, reader: View, plan: Plan, asking: Asking, modes: Sequence[Mode], seed: int, started: float) -> Bench:
     """Each way of a plan asked all probes; by words alone only the index's own model, for none changes that.
 
     :param started: by `time.perf_counter`.
@@ -144,7 +147,7 @@ class Variant:
     encoder: Encoder
     tokens: int | None
     articles: list[ArticleText]
-    known: tuple[Path, ...]
+    known: tuple[str | os.PathLike[str], ...]
     compact: bool
 
     def way(self, mode: Mode) -> Way:
@@ -204,9 +207,12 @@ def _check(probes: int, kinds: Sequence[str], passage_tokens: Sequence[int]) -> 
         check_passage_tokens(tokens)
 
 
-def planned(reader: Reader, own: Encoder, models: Sequence[Encoder], sizes: Sequence[int], seed: int) -> Plan:
+def planned(
+    place: str | os.PathLike[str], reader: View, own: Encoder, models: Sequence[Encoder], sizes: Sequence[int], seed: int
+) -> Plan:
     """What is compared: all of an index, or a sample of it where other models or sizes need it encoded anew.
 
+    :param place: where the index is that is read.
     :raises InputError: if articles have to be read again and cannot.
     """
     compact = reader.meta.get("codes") == NO_CODES
@@ -220,13 +226,13 @@ def planned(reader: Reader, own: Encoder, models: Sequence[Encoder], sizes: Sequ
     notes: list[str] = []
     if not several:
         taken = material.as_indexed(reader, wanted).articles
-        variants = [Variant(own, cutting.tokens, taken, (reader.home,), compact)]
+        variants = [Variant(own, cutting.tokens, taken, (place,), compact)]
         units = Units(taken)
     else:
         read, left_out = material.read_again(reader, wanted)
         if left_out:
             notes.append(f"{left_out:,} articles are left out: their files are not what was indexed")
-        variants = [Variant(own, cutting.tokens, material.cut(read, own, cutting.tokens), (reader.home,), compact)]
+        variants = [Variant(own, cutting.tokens, material.cut(read, own, cutting.tokens), (place,), compact)]
         variants += _others(read, variants[0], models, sizes)
         longest = max([own, *models], key=lambda encoder: encoder.passage_tokens)
         units = Units(material.cut(read, longest, None), parted=True)
@@ -251,7 +257,7 @@ def _others(read: Sequence[Article], first: Variant, models: Sequence[Encoder], 
         yield Variant(encoder, tokens, material.cut(read, encoder, tokens), first.known if same else (), first.compact)
 
 
-def draw(reader: Reader, articles: Sequence[ArticleText], count: int, kinds: Sequence[str], seed: int) -> list[Probe]:
+def draw(reader: View, articles: Sequence[ArticleText], count: int, kinds: Sequence[str], seed: int) -> list[Probe]:
     """Probes of some articles of an index: so many at most, as many of each kind.
 
     :raises InputError: if there are none.
@@ -338,7 +344,7 @@ class Asking:
                     place,
                     masked(variant.articles, [probe for probe in self.probes if probe.kind == kind]),
                     variant.encoder,
-                    [opened.enter_context(closing(Reader(path))) for path in (*variant.known, *earlier)],
+                    [opened.enter_context(engines.pinned(path)) for path in (*variant.known, *earlier)],
                     compact=variant.compact,
                     progress=self._progress,
                 )

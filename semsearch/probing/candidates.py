@@ -12,13 +12,11 @@ import shlex
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from statistics import median
 
 from semsearch import encoder as encoders
-from semsearch import passages
+from semsearch import engines, passages
 from semsearch.arguments import check_k, check_mode
 from semsearch.errors import InputError
 from semsearch.evaluation import latencies
@@ -29,7 +27,6 @@ from semsearch.probing.probes import KINDS, Kind
 from semsearch.probing.values import ALL, Bench, Cost, Diff, ModelComparison
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Mode
-from semsearch.store import Reader, network_of
 
 __all__ = ["compare_model"]
 
@@ -74,15 +71,15 @@ def compare_model(
     if mode == "lexical":
         raise InputError("no model has a part in ranking by words alone: give mode hybrid or dense")
     asked = None if queries is None else asked_of(queries)
-    with closing(Reader(Path(index))) as reader, tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
-        own = encoder or encoders.load_for(reader.fingerprint, partial(network_of, reader.home))
+    with engines.pinned(index) as reader, tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
+        own = encoder or encoders.load_for(reader.fingerprint, reader.network)
         candidate = encoders.load(name)
         if candidate.fingerprint.same_questions(own.fingerprint):
-            raise InputError(f"{name} is the model that the index {os.fspath(index)} has: name another")
-        plan = planned(reader, own, [candidate], (), seed)
+            raise InputError(f"{name} is the model that the index {engines.shown(index)} has: name another")
+        plan = planned(index, reader, own, [candidate], (), seed)
         drawn = draw(reader, plan.variants[0].articles, probes, KINDS, seed)
         asking = Asking(drawn, plan.units, Path(folder), progress)
-        bench = measured(os.fspath(index), reader, plan, asking, [mode], seed, started)
+        bench = measured(engines.shown(index), reader, plan, asking, [mode], seed, started)
         found = _diff(plan, asking, asked, k, mode, progress)
         costs = _costs(plan, asking, mode, bench)
     return ModelComparison(
@@ -91,7 +88,7 @@ def compare_model(
         current=costs[0],
         candidate=costs[1],
         verdict=_verdict(bench, costs),
-        command=_command(name, os.fspath(index)),
+        command=_command(name, engines.shown(index)),
         seconds=time.perf_counter() - started,
     )
 
@@ -109,8 +106,8 @@ def _diff(plan: Plan, asking: Asking, asked: Mapping[str, str] | None, k: int, m
     for kind, questions in groups.items():
         paths = [asking.index(variant, kind) for variant in (one, other)]
         with (
-            closing(Reader(paths[0])) as before,
-            closing(Reader(paths[1])) as after,
+            engines.pinned(paths[0]) as before,
+            engines.pinned(paths[1]) as after,
             Index.open(paths[0], encoder=one.encoder) as first,
             Index.open(paths[1], encoder=other.encoder) as second,
         ):
@@ -127,7 +124,7 @@ def _costs(plan: Plan, asking: Asking, mode: Mode, bench: Bench) -> tuple[Cost, 
     found = []
     for variant in (one, other):
         path = asking.index(variant, asking.kinds[0])
-        with closing(Reader(path)) as reader, Index.open(path, encoder=variant.encoder) as index:
+        with engines.pinned(path) as reader, Index.open(path, encoder=variant.encoder) as index:
             size = reader.counts()["bytes"]
             step = max(1, len(asking.probes) // _TIMED_QUERIES)
             times = latencies(index, mode, [probe.text for probe in asking.probes][::step])

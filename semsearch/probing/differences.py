@@ -12,11 +12,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from semsearch import metrics
+from semsearch import engines, metrics
 from semsearch.arguments import check_k, check_mode, check_query
 from semsearch.errors import InputError
 from semsearch.evaluation import questions as read_questions
@@ -27,7 +27,9 @@ from semsearch.probing.values import Answer, Cause, ContentChange, Diff, Fact, Q
 from semsearch.protocols import Progress
 from semsearch.records import Hit, Mode
 from semsearch.results import Results
-from semsearch.store import Reader
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
 
 __all__ = ["asked_of", "compared", "diff"]
 
@@ -78,25 +80,25 @@ def diff(
         asked, k, mode = asked_of(queries), k or _DEFAULT_K, mode or _DEFAULT_MODE
     check_k(k)
     check_mode(mode)
-    with _opened(Path(b)) as after:
+    with _opened(b) as after:
         if is_saved(Path(a)):
             facts, content, found, answers = _compared(earlier, after, asked, k, mode, progress)
         else:
-            with _opened(Path(a)) as before:
+            with _opened(a) as before:
                 facts, content, found, answers = _compared(before, after, asked, k, mode, progress)
         if save is not None:
             write(save, after.saved(asked, answers, k, mode))
-    return Diff(os.fspath(a), os.fspath(b), k, mode, facts, content, found, time.perf_counter() - started)
+    return Diff(engines.shown(a), engines.shown(b), k, mode, facts, content, found, time.perf_counter() - started)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IndexSide]:
-    with closing(Reader(path)) as reader, Index.open(path) as index:
+def _opened(path: str | os.PathLike[str]) -> Iterator[IndexSide]:
+    with engines.pinned(path) as reader, Index.open(path) as index:
         yield IndexSide(reader, index)
 
 
 def compared(
-    a: tuple[Reader, Index], b: tuple[Reader, Index], asked: Mapping[str, str], *, k: int, mode: Mode, progress: Progress | None
+    a: tuple[View, Index], b: tuple[View, Index], asked: Mapping[str, str], *, k: int, mode: Mode, progress: Progress | None
 ) -> tuple[tuple[Fact, ...], ContentChange, tuple[QuestionDiff, ...]]:
     """What differs between two open indexes: what they were made with, their texts, their answers.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from semsearch import articles, passages
 from semsearch.articles import SourceFile
@@ -17,7 +17,10 @@ from semsearch.errors import InputError
 from semsearch.probing.probes import Place, near_copy
 from semsearch.protocols import Encoder
 from semsearch.records import Article, Problem
-from semsearch.store import ArticleText, FileRow, Reader, SizedArticle
+from semsearch.store import ArticleText, FileRow, SizedArticle
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
 
 __all__ = ["Material", "as_indexed", "chosen", "cut", "elsewhere", "read_again"]
 
@@ -37,7 +40,7 @@ class Material(NamedTuple):
         return sum(len(article.passages) for article in self.articles)
 
 
-def chosen(reader: Reader, most: int, seed: int) -> list[SizedArticle]:
+def chosen(reader: View, most: int, seed: int) -> list[SizedArticle]:
     """Articles of an index until they have so many passages: all, or some by chance, the same for the same seed."""
     known = reader.sized_articles()
     if sum(article.n_passages for article in known) <= most:
@@ -55,12 +58,12 @@ def chosen(reader: Reader, most: int, seed: int) -> list[SizedArticle]:
     return sorted(found, key=lambda article: article.source)
 
 
-def as_indexed(reader: Reader, wanted: Sequence[SizedArticle]) -> Material:
+def as_indexed(reader: View, wanted: Sequence[SizedArticle]) -> Material:
     """Articles as they are in the index."""
     return Material([article for article in reader.article_texts([item.id for item in wanted]) if article.passages])
 
 
-def read_again(reader: Reader, wanted: Sequence[SizedArticle]) -> tuple[list[Article], int]:
+def read_again(reader: View, wanted: Sequence[SizedArticle]) -> tuple[list[Article], int]:
     """Articles out of their files, by source, and how many are left out because their file is not what was indexed.
 
     :raises InputError: if none of the files is.
@@ -99,7 +102,7 @@ def cut(read: Sequence[Article], encoder: Encoder, tokens: int | None) -> list[A
     ]
 
 
-def elsewhere(reader: Reader, text: str, sources: frozenset[str], place: Place | None) -> bool:
+def elsewhere(reader: View, text: str, sources: frozenset[str], place: Place | None) -> bool:
     """Whether an index has nearly the same words in other articles, or, where a place is given, anywhere but there."""
     rows = reader.lexical().search(text, _LOOKED_AT).rows
     for item in reader.passages(rows.tolist(), _LOOKED_AT):

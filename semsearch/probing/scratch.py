@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from semsearch import builder, passages
 from semsearch._version import __version__
 from semsearch.protocols import Encoder, PassageText, Progress
 from semsearch.records import Article, Passage
-from semsearch.store import SEGMENT_ROWS, ArticleText, Codes, Reader, embedding_hash
+from semsearch.store import ArticleText, Codes, embedding_hash
 from semsearch.store.writer import Writer
 from semsearch.vectors import TARGET_RECALL
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
 
 __all__ = ["hash_of", "write"]
 
@@ -31,7 +33,7 @@ def write(
     folder: Path,
     articles: Iterable[ArticleText],
     encoder: Encoder,
-    known: Sequence[Reader],
+    known: Sequence[View],
     *,
     compact: bool = False,
     progress: Progress | None = None,
@@ -61,16 +63,9 @@ def write(
     return encoded
 
 
-def _take_over(writer: Writer, reader: Reader, *, compact: bool) -> None:
+def _take_over(writer: Writer, reader: View, *, compact: bool) -> None:
     """Vectors and codes of the texts that another index has, too."""
-    rows = reader.rows_of(writer.unencoded())
-    # In the order of their rows, which is how they lie in the files.
-    hashes = sorted(rows, key=lambda embedding: rows[embedding])
-    vectors = reader.vectors()
-    for first in range(0, len(hashes), SEGMENT_ROWS):
-        chunk = hashes[first : first + SEGMENT_ROWS]
-        numbers = np.asarray([rows[embedding] for embedding in chunk], np.int64)
-        codes = Codes([builder.NO_TOKENS] * len(chunk), [builder.NO_SENTENCES] * len(chunk))
-        if not compact:
-            codes = Codes(vectors.words(numbers), [vectors.sentences(row) for row in numbers.tolist()])
-        writer.add_vectors(chunk, vectors.take(numbers), codes)
+    for hashes, vectors, codes in reader.known(writer.unencoded()):
+        if compact:
+            codes = Codes([builder.NO_TOKENS] * len(hashes), [builder.NO_SENTENCES] * len(hashes))
+        writer.add_vectors(hashes, vectors, codes)

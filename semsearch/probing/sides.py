@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from semsearch._version import __version__
 from semsearch.cutting import Cutting
@@ -24,7 +24,9 @@ from semsearch.protocols import Progress
 from semsearch.records import Highlight, Hit, Mode
 from semsearch.render import safe_json
 from semsearch.results import Results
-from semsearch.store import Reader
+
+if TYPE_CHECKING:
+    from semsearch.engines import View
 
 __all__ = ["CUT", "IndexSide", "Made", "SavedSide", "Side", "is_saved", "plain"]
 
@@ -71,7 +73,7 @@ class Side(Protocol):
 class IndexSide:
     """An open index."""
 
-    def __init__(self, reader: Reader, index: Index) -> None:
+    def __init__(self, reader: View, index: Index) -> None:
         self._reader = reader
         self._index = index
         fingerprint = {name: str(value) for name, value in asdict(reader.fingerprint).items() if name != "quantized"}
@@ -212,7 +214,7 @@ def _results(saved: Mapping[str, Any], mode: Mode) -> Results:
     return Results(str(saved["text"]), mode, 0.0, bool(saved["answerable"]), tuple(hits))
 
 
-def _settings(reader: Reader) -> dict[str, str]:
+def _settings(reader: View) -> dict[str, str]:
     meta = reader.meta
     cutting = Cutting.parse(meta.get("passages", ""))
     return {

@@ -20,7 +20,6 @@ from __future__ import annotations
 from semsearch.store.database import FORMAT
 from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import DATABASE
-from semsearch.store.filtering import Allowed
 from semsearch.store.reader import PassageRow, Reader
 from semsearch.store.segments import SEGMENT_ROWS, Codes
 from semsearch.store.tables import FileRow, embedding_hash, network_of, number_of, recall_of, target_of
@@ -29,7 +28,6 @@ __all__ = [
     "DATABASE",
     "FORMAT",
     "SEGMENT_ROWS",
-    "Allowed",
     "ArticleText",
     "Codes",
     "FileRow",

@@ -9,7 +9,7 @@ import json
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apsw
@@ -22,7 +22,7 @@ from semsearch.store.database import one
 from semsearch.store.tables import PASSAGE, metadata_of, number_of, public_id
 from semsearch.store.tables import passage as passage_of
 
-__all__ = ["around", "article", "articles", "facets"]
+__all__ = ["around", "article", "articles", "counted", "facets"]
 
 _INFO = """
 SELECT a.id, f.source || a.record, f.path, a.title, a.metadata, (SELECT count(*) FROM passages p WHERE p.article = a.id)
@@ -76,14 +76,20 @@ def articles(database: apsw.Connection, first: int, limit: int, wanted: NDArray[
 
 def facets(database: apsw.Connection) -> Facets:
     """What the articles can be told apart by."""
+    rows = database.execute("SELECT f.source, a.metadata FROM articles a JOIN files f ON f.id = a.file")
+    return counted((source, metadata_of(metadata)) for source, metadata in rows)
+
+
+def counted(articles: Iterable[tuple[str, Mapping[str, Any]]]) -> Facets:
+    """What articles can be told apart by, each given by its file's source and its metadata."""
     sources: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {}
     dates: set[str] = set()
     n_articles = 0
-    for source, metadata in database.execute("SELECT f.source, a.metadata FROM articles a JOIN files f ON f.id = a.file"):
+    for source, metadata in articles:
         n_articles += 1
         sources.update(_and_above(source))
-        for key, value in metadata_of(metadata).items():
+        for key, value in metadata.items():
             if key == "date" and isinstance(value, str) and (date := _DATE.match(value)):
                 dates.add(date[0])
             counted = values.setdefault(key, Counter())

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from semsearch.protocols import Allowed
+
 if TYPE_CHECKING:
     from semsearch.filters import Filter
 
-__all__ = ["Allowed", "among", "find"]
+__all__ = ["among", "find"]
 
 _ARTICLES = "SELECT a.id, f.source || a.record, a.title, {metadata} FROM articles a JOIN files f ON f.id = a.file ORDER BY a.id"
 _BATCH = 10_000
@@ -28,16 +30,6 @@ _ARTICLES_OF_ROWS = """
 SELECT DISTINCT p.article FROM embeddings e JOIN passages p ON p.embedding = e.hash
 WHERE e.row IN (SELECT value FROM json_each(?))
 """
-
-
-class Allowed(NamedTuple):
-    """What a filter leaves, int64 and ascending: the ``rows`` of passages of the articles that it means, and those ``articles``.
-
-    A row may be shared with an article that is not meant, so rows alone do not tell which passages to show.
-    """
-
-    rows: NDArray[np.int64]
-    articles: NDArray[np.int64]
 
 
 def find(database: apsw.Connection, wanted: Filter) -> Allowed:
@@ -54,7 +46,7 @@ def find(database: apsw.Connection, wanted: Filter) -> Allowed:
         ),
         np.int64,
     )
-    return Allowed(np.unique(np.fromiter(_rows(database, articles), np.int64)), articles)
+    return Allowed(np.unique(np.fromiter(_rows(database, articles), np.int64)), articles, len(articles))
 
 
 def _rows(database: apsw.Connection, articles: NDArray[np.int64]) -> Iterator[int]:

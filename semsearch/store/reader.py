@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage, is_address
+from semsearch.protocols import Allowed
+from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage, StoredPassage, is_address
 from semsearch.store import extracts, filtering, segments, words
 from semsearch.store.database import (
     FORMAT,
@@ -31,8 +32,19 @@ from semsearch.store.database import (
 )
 from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import size_of
-from semsearch.store.filtering import Allowed
-from semsearch.store.tables import PASSAGE, FileRow, columns_of, depth_of, file_rows, fingerprint_of, metadata_of, public_id
+from semsearch.store.segments import SEGMENT_ROWS, Codes
+from semsearch.store.tables import (
+    PASSAGE,
+    FileRow,
+    columns_of,
+    depth_of,
+    file_rows,
+    fingerprint_of,
+    metadata_of,
+    network_of,
+    public_id,
+    recall_of,
+)
 from semsearch.store.tables import passage as passage_of
 from semsearch.vectors import Vectors
 
@@ -110,6 +122,12 @@ class PassageRow(NamedTuple):
         """Its article's public name."""
         return public_id(self.article, self.source)
 
+    def stored(self) -> StoredPassage:
+        """The passage under its public name."""
+        passage = self.passage
+        place = (passage.paragraph, passage.line, passage.start, passage.end, passage.page)
+        return StoredPassage(self.passage_id, passage.text, passage.heading, *place)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary; the keys as those of `Hit.to_dict`."""
         passage = self.passage
@@ -178,6 +196,46 @@ class Reader:
                 return False
             raise
         return True
+
+    @contextmanager
+    def pinned(self) -> Iterator[Reader]:
+        """What several reads of one generation are made of: the reader itself, which has no other."""
+        yield self
+
+    def reopened(self) -> Reader:
+        """A reader of the newest generation."""
+        return Reader(self.home)
+
+    @contextmanager
+    def apart(self) -> Iterator[Reader]:
+        """The newest generation by a reader of its own, so that nobody who searches waits for what is read."""
+        self.ready()
+        with closing(Reader(self.home)) as reader:
+            yield reader
+
+    def search_kind(self) -> dict[str, Any]:
+        """How vectors are searched, as `Index.status` tells it."""
+        recall = recall_of(self.meta)
+        if recall is None or recall.depth is None:
+            return {"kind": "exact"}
+        return {
+            "kind": "approximate",
+            "target_recall": recall.target,
+            "measured_recall": recall.recall,
+            "of_nearest": recall.k,
+            "queries": recall.n_queries,
+            "vectors": recall.n_rows,
+            "rescored": recall.depth,
+        }
+
+    @property
+    def where(self) -> str:
+        """Where the index is, whatever the working directory."""
+        return str(self.home)
+
+    def network(self) -> bytes:
+        """The network in 8 bits that the passages were encoded with; empty where there is none."""
+        return network_of(self.home)
 
     def superseded(self) -> bool:
         """Whether there is a later generation by now."""
@@ -468,11 +526,25 @@ class Reader:
         with self._reading():
             return {embedding for (embedding,) in self._database.execute("SELECT hash FROM embeddings")}
 
-    def rows_of(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
-        """The rows of those of some texts, by their `embedding_hash`, that have vectors."""
+    def known(self, embeddings: Sequence[bytes]) -> Iterator[tuple[list[bytes], Matrix, Codes]]:
+        """Those of some texts that have vectors, some at a time: their `embedding_hash`, vectors float32 (n, d), and codes."""
         self.check_process()
         with self._reading():
-            return extracts.rows_of(self._database, hashes)
+            rows = extracts.rows_of(self._database, embeddings)
+        # In the order of their rows, which is how they lie in the files.
+        hashes = sorted(rows, key=lambda embedding: rows[embedding])
+        vectors = self.vectors()
+        for first in range(0, len(hashes), SEGMENT_ROWS):
+            chunk = hashes[first : first + SEGMENT_ROWS]
+            numbers = np.asarray([rows[embedding] for embedding in chunk], np.int64)
+            yield chunk, vectors.take(numbers), Codes(vectors.words(numbers), list(map(vectors.sentences, numbers.tolist())))
+
+    def all_passages(self) -> Iterator[PassageRow]:
+        """Every passage, by its row; several may share one, and none is left out."""
+        for segment in self.vectors().segments:
+            end = segment.first_row + segment.n_rows
+            for first in range(segment.first_row, end, _AT_ONCE):
+                yield from self.passages(range(first, min(first + _AT_ONCE, end)), 2**31)
 
     def file_of(self, passage: int) -> tuple[FileRow, str]:
         """The file that a passage is from, by its ``id``, and the record in it."""

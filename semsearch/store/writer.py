@@ -18,7 +18,7 @@ from semsearch import lexical
 from semsearch.errors import IndexCorrupt, IndexLocked, InputError
 from semsearch.protocols import Fingerprint
 from semsearch.records import Article, Passage, Problem, Sentence, is_address
-from semsearch.store import migration, segments, words
+from semsearch.store import exporting, migration, segments, words
 from semsearch.store.database import (
     APPLICATION_ID,
     FORMAT,
@@ -43,9 +43,10 @@ from semsearch.store.files import (
     sync_folder,
     writing,
 )
+from semsearch.store.naming import Named
 from semsearch.store.pending import Kept, Pending, pending_network, pending_segments, pending_texts
 from semsearch.store.segments import Codes
-from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, sentence_bytes, sentence_spans
+from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, network_of, sentence_bytes, sentence_spans
 from semsearch.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -180,6 +181,10 @@ class Writer:
         """The absolute path of what `stored_path` gave."""
         return Path(os.path.normpath(self._base / stored))
 
+    def imported_path(self, exported: str) -> str:
+        """The path, as it is kept, of a file that another index had: where that is relative, below the folder around this one."""
+        return exported
+
     def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id.
 
@@ -257,21 +262,21 @@ class Writer:
             self._database.executemany("DELETE FROM articles WHERE file = ?", ids)
             self._database.executemany("DELETE FROM files WHERE id = ?", ids)
 
+    def _article_at(self, file: int, record: str) -> list[int]:
+        with translated(self.folder):
+            found = self._database.execute("SELECT id FROM articles WHERE file = ? AND record = ?", (file, record))
+            return [article for (article,) in found]
+
+    def _has_records(self, file: int) -> bool:
+        return self.has_articles(file, records=True)
+
     def remove_sources(self, sources: Iterable[str]) -> int:
         """Forget files, all files below a folder, or records ``FILE#LINE``; how many files and records there were.
 
         :raises InputError: if one of them is not in the index.
         """
-        known = list(self.files().values())
-        files: set[int] = set()
-        records: set[int] = set()
-        for source in sources:
-            chosen = [file.id for file in self._named(source, known)]
-            within = [] if chosen else self._records(source, known)
-            if not chosen and not within:
-                raise InputError(f"{source!r} is not in the index {self.folder}: name it as it was indexed")
-            files.update(chosen)
-            records.update(within)
+        named = Named(self.files().values(), self.real_path, self._article_at, self._has_records)
+        files, records = named.all_of(sources, str(self.folder))
         with translated(self.folder):
             # A record of a file that goes as a whole is not counted twice.
             records -= {
@@ -280,41 +285,6 @@ class Writer:
             self._remove_articles(records)
         self.remove_files(files)
         return len(files) + len(records)
-
-    def _named(self, source: str, known: Iterable[FileRow]) -> list[FileRow]:
-        """The files at or below a path; where there are none, those that were named so, wherever they lie."""
-        if not source:
-            return []
-        if is_address(source):
-            return self._fetched_from(source, known)
-        given = os.path.abspath(os.path.expanduser(source))
-        tops = {Path(given), Path(os.path.realpath(given))}
-        known = [file for file in known if not file.is_address]
-        found = [file for file in known if any(self.real_path(file.path).is_relative_to(top) for top in tops)]
-        name = Path(os.path.normpath(source)).as_posix()
-        return found or [file for file in known if file.source == name or file.source.startswith(name + "/")]
-
-    def _fetched_from(self, source: str, known: Iterable[FileRow]) -> list[FileRow]:
-        """The page or feed of an address, in whatever form it is written."""
-        # Not at the top: it is asked for by few.
-        from semsearch.articles.fetch import normal
-
-        address = normal(source)
-        found = [file for file in known if file.source in (source, address)]
-        # A number behind it is that of an article of a feed, and does not stand for all of them.
-        is_record = source.partition("#")[2].isdigit()
-        return [file for file in found if not is_record or not self.has_articles(file.id, records=True)]
-
-    def _records(self, source: str, known: Iterable[FileRow]) -> list[int]:
-        base, _, line = source.rpartition("#")
-        if not line.isdigit():
-            return []
-        with translated(self.folder):
-            found = [
-                self._database.execute("SELECT id FROM articles WHERE file = ? AND record = ?", (file.id, f"#{line}")).fetchall()
-                for file in self._named(base, known)
-            ]
-        return [article for rows in found for (article,) in rows]
 
     def _remove_articles(self, articles: Iterable[int]) -> None:
         ids = [(article,) for article in articles]
@@ -345,6 +315,15 @@ class Writer:
                     (embedding,),
                 ).fetchone()
                 yield title, tuple(json.loads(headings)), text, sentence_spans(sentences)[0]
+
+    @property
+    def keeps_networks(self) -> bool:
+        """Whether a network in 8 bits can go with the index."""
+        return True
+
+    def network(self) -> bytes:
+        """The network in 8 bits that the committed index has; empty where there is none."""
+        return network_of(self.folder)
 
     def set_network(self, network: bytes) -> None:
         """Keep the network in 8 bits that encodes passages: `tables.network_of`."""
@@ -434,6 +413,11 @@ class Writer:
             self._database.execute("DELETE FROM canaries")
             rows = ((text, np.asarray(vector, "<f4").tobytes()) for text, vector in zip(texts, vectors, strict=True))
             self._database.executemany("INSERT INTO canaries VALUES (?, ?)", rows)
+
+    def contents(self) -> Iterator[exporting.StoredArticle]:
+        """All articles with their passages, each of which has a vector, in the order in which they were added."""
+        with translated(self.folder):
+            yield from exporting.stored_articles(self._database)
 
     def must_commit(self) -> None:
         """Make a generation even where nothing seems to have changed: what is not wanted is dropped by it."""

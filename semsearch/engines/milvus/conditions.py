@@ -6,7 +6,7 @@ Deliberately not here: what filters mean (`engines.narrowing`), and which genera
 from __future__ import annotations
 
 from semsearch.engines.milvus.entities import token
-from semsearch.engines.seam import Among, Every, Having, Said, Some
+from semsearch.engines.seam import Among, Every, Having, Numbered, Said, Some
 
 __all__ = ["condition_of", "is_of_articles"]
 
@@ -26,6 +26,8 @@ def _of(among: Among) -> str:
         # One space is between terms and two between parts, so that a phrase is found inside one part only.
         said = [f'whole like "% {" ".join(map(token, way))} %"' for way in among.ways if way]
         return _joined(said, "or", _NONE)
+    if isinstance(among, Numbered):
+        return f"row in {list(among.rows)}" if among.rows else _NONE
     if isinstance(among, Every):
         return _joined([_of(each) for each in among.of], "and", _ALL)
     if isinstance(among, Some):
@@ -39,7 +41,7 @@ def _joined(conditions: list[str], by: str, none: str) -> str:
 
 def is_of_articles(among: Among) -> bool:
     """Whether all passages of an article meet it, or none."""
-    if isinstance(among, (Having, Said)):
+    if isinstance(among, (Having, Numbered, Said)):
         return isinstance(among, Having)
     parts = among.of if isinstance(among, (Every, Some)) else (among.of,)
     return all(map(is_of_articles, parts))

@@ -383,7 +383,9 @@ class MilvusDraft:
             self._lease.close()
 
     def _give_up(self) -> None:
-        if self._edition and (self._base is None or self._edition != self._base.edition):
+        if not self._edition:
+            return
+        if self._base is None or self._edition != self._base.edition:
             self._drop_edition()
         elif self._written or self._replaced or self._dropped or self._valued:
             for name in self._names.values():

@@ -6,6 +6,7 @@ Deliberately not here: writing; how conditions and bodies look (`conditions`, `e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +44,8 @@ _SPARE = 50
 """Candidates beyond twice those wanted that Milvus' BM25 is asked for, since it counts what is gone, too."""
 _MOST_TEXTS = 4096
 """Terms of passages that a snapshot remembers."""
+_AT_ONCE = 500
+"""Articles that are read at once."""
 _MOST_FACTS = 200_000
 _RECORD = ("number", "parent", "piece", "pieces", "born", "gone", "body")
 _MOST_NUMBER = 10**18
@@ -313,11 +316,20 @@ class MilvusSnapshot:
         found: T = known[what]
         return found
 
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        """All articles that have such passages, in any order, some at a time."""
+        if not self._record or among is None:
+            yield from (entities.article_of(*each) for each in self._records(ARTICLE))
+            return
+        numbers = iter(self._articles_among(among))
+        while some := list(islice(numbers, _AT_ONCE)):
+            yield from (entities.article_of(*each) for each in self._bodies(ARTICLE, some).items())
+
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         """The articles of some files."""
         found = []
-        for place in range(0, len(files), 500):
-            some = [int(file) for file in files[place : place + 500]]
+        for place in range(0, len(files), _AT_ONCE):
+            some = [int(file) for file in files[place : place + _AT_ONCE]]
             found += [entities.article_of(*each) for each in self._records(ARTICLE, f"parent in {some}")]
         return found
 
