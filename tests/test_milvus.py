@@ -46,7 +46,9 @@ def test_an_address_is_read_whole():
     )
     assert found.shown == "milvus://db.example:443/articles"
     assert (found.uri, found.token, found.database, found.timeout) == ("https://db.example:443", "root:s@fe", "news", 2.5)
-    assert found.tls == {"ca_pem_path": "/c.pem", "server_name": "db", "secure": True}
+    assert found.tls == {"server_pem_path": "/c.pem", "server_name": "db", "secure": True}
+    both = parse("milvus://host/a?ca_pem=/c.pem&client_pem=/m.pem&client_key=/m.key")
+    assert both.tls == {"ca_pem_path": "/c.pem", "client_pem_path": "/m.pem", "client_key_path": "/m.key", "secure": True}
     assert (found.index, found.ef) == ("HNSW", 400)
     assert "s@fe" not in repr(found)
     plain = parse("milvus://[::1]/articles_2")
@@ -72,6 +74,7 @@ def test_a_token_may_come_from_the_environment(monkeypatch):
         ("milvus://host/a?passwort=x", "ca_pem, client_key"),
         ("milvus://host/a?tls=maybe", "true or false"),
         ("milvus://host/a?tls=false&ca_pem=/c.pem", "leave out one"),
+        ("milvus://host/a?client_pem=/m.pem", "belong together"),
         ("milvus://host/a?timeout=0", "above 0"),
         ("milvus://host/a?timeout=nan", "above 0"),
         ("milvus://host/a?index=IVF", "AUTOINDEX, FLAT"),
@@ -98,6 +101,18 @@ def test_certificates_that_are_not_there_are_told():
     engine = connect("milvus://127.0.0.1:9/articles?timeout=0.5&server_pem=/no/such.pem")
     with pytest.raises(EngineError, match="check the files"), engine.snapshot():
         pass
+
+
+def test_connections_are_not_shared_between_addresses():
+    """pymilvus gives one to all who name the same host and token, whatever certificates they name."""
+    where = address()
+    engines = [connect(where), connect(f"{where}?timeout=9")]
+    connections = [engine._client._connected()._get_connection() for engine in engines]
+    assert connections[0] is not connections[1]
+    engines[0].close()
+    with engines[1].snapshot() as snapshot:
+        assert dict(snapshot.meta) == {}
+    engines[1].close()
 
 
 def test_secrets_are_cut_out_of_what_a_server_says():

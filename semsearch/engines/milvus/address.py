@@ -96,7 +96,13 @@ def _tls(options: dict[str, str]) -> dict[str, str | bool]:
     wanted = options.get("tls", "").lower()
     if wanted not in ("", "true", "false"):
         raise InputError(f"tls is true or false, not {options['tls']!r}")
-    given: dict[str, str | bool] = {_FILES[name]: value for name, value in options.items() if name in _FILES}
+    files = {name: value for name, value in options.items() if name in _FILES}
+    if {"client_pem", "client_key"} & set(files) and not {"client_pem", "client_key", "ca_pem"} <= set(files):
+        raise InputError("client_pem, client_key and ca_pem belong together: name all three, or ca_pem alone")
+    if set(files) == {"ca_pem"}:
+        # pymilvus looks at that of an authority only beside a client's own; this is where it takes either from.
+        files = {"server_pem": files["ca_pem"]}
+    given: dict[str, str | bool] = {_FILES[name]: value for name, value in files.items()}
     if options.get("server_name"):
         given["server_name"] = options["server_name"]
     if wanted == "false" and given:

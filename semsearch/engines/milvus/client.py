@@ -101,6 +101,7 @@ class Client:
                     db_name=where.database,
                     timeout=where.timeout,
                     grpc_options=_RECONNECTING,
+                    dedicated=True,  # else one of another address with other certificates may be shared
                     **where.tls,
                 )
             return self._client

@@ -44,6 +44,8 @@ _SPARE = 50
 """Candidates beyond twice those wanted that Milvus' BM25 is asked for, since it counts what is gone, too."""
 _MOST_TEXTS = 4096
 """Terms of passages that a snapshot remembers."""
+_QUERIES = 32
+"""That are asked at once, so that a call does not take too long."""
 _AT_ONCE = 500
 """Articles that are read at once."""
 _MOST_FACTS = 200_000
@@ -137,11 +139,14 @@ class MilvusSnapshot:
             return [_found([], []) for _ in queries]
         if among is not None and not self.is_any(among):
             return [_found([], []) for _ in queries]
-        got = self._client.search(
-            self._names["passages"], "vector", list(np.asarray(queries, np.float32)), k, self._seen(condition_of(among)), ["row"],
-            self._record.at, {"ef": self._wide(k, among)},
-        )  # fmt: skip
-        return [_found([hit["row"] for _, hit in hits], [score for score, _ in hits]) for hits in got]
+        given, found = np.asarray(queries, np.float32), []
+        for first in range(0, len(given), _QUERIES):
+            hits = self._client.search(
+                self._names["passages"], "vector", list(given[first : first + _QUERIES]), k, self._seen(condition_of(among)),
+                ["row"], self._record.at, {"ef": self._wide(k, among)},
+            )  # fmt: skip
+            found += [_found([hit["row"] for _, hit in some], [score for score, _ in some]) for some in hits]
+        return found
 
     def _wide(self, k: int, among: Among | None) -> int:
         """How many candidates a search in the graph keeps: the more, the fewer passages may come back."""
