@@ -47,8 +47,11 @@ _MOST_TEXTS = 4096
 _QUERIES = 32
 """That are asked at once, so that a call does not take too long."""
 _AT_ONCE = 500
-"""Articles that are read at once."""
+"""Articles or passages that are read at once."""
+_ENTERED = 50
+"""Articles whose passages are read at once."""
 _MOST_FACTS = 200_000
+_MOST_LISTED = 1_000_000
 _RECORD = ("number", "parent", "piece", "pieces", "born", "gone", "body")
 _MOST_NUMBER = 10**18
 
@@ -217,7 +220,9 @@ class MilvusSnapshot:
         """How many such passages there are, counted once for each generation."""
         assert self._record
         condition, at = self._seen(condition_of(among)), self._record.at
-        return self._remembered(("among", condition), lambda: self._client.count(self._names["passages"], condition, at))
+        return self._remembered(
+            ("among", number_of(condition)), lambda: self._client.count(self._names["passages"], condition, at)
+        )
 
     def n_articles(self, among: Among) -> int:
         """How many articles have such passages."""
@@ -317,7 +322,9 @@ class MilvusSnapshot:
         known = self._cache.of(self._record.draft, [what])
         if what not in known:
             known = {what: read()}
-            self._cache.put(self._record.draft, known)
+            # Values of a key that nearly every article has another of, of millions, would fill the memory.
+            if not isinstance(known[what], list) or len(known[what]) <= _MOST_LISTED:
+                self._cache.put(self._record.draft, known)
         found: T = known[what]
         return found
 
@@ -357,11 +364,16 @@ class MilvusSnapshot:
 
     def entries(self, articles: Sequence[int]) -> Iterator[PassageEntry]:
         """All passages of some articles; without language and terms."""
-        for article in articles:
-            said = self._in(article)
-            kept = self.kept(np.asarray([row for row, _ in said], np.int64))
-            for (row, (_, place, embedding, passage)), each in zip(said, kept, strict=True):
-                yield PassageEntry(row, article, place, passage, embedding, "", Terms("", "", ""), each)
+        for first in range(0, len(articles), _ENTERED):
+            some = [int(article) for article in articles[first : first + _ENTERED]]
+            order = {article: place for place, article in enumerate(some)}
+            told = ((row, *entities.passage_of(body)) for row, body in self._records(PASSAGE, f"parent in {some}"))
+            said = sorted(told, key=lambda each: (order[each[1]], each[2]))
+            for start in range(0, len(said), _AT_ONCE):
+                part = said[start : start + _AT_ONCE]
+                kept = self.kept(np.asarray([row for row, *_ in part], np.int64))
+                for (row, article, place, embedding, passage), each in zip(part, kept, strict=True):
+                    yield PassageEntry(row, article, place, passage, embedding, "", Terms("", "", ""), each)
 
     def sample(self, n: int) -> list[int]:
         """Those of the least rows, which are drawn from what passages say, so from all over the index."""
