@@ -33,7 +33,7 @@ LASTS = 60.0
 _RENEWALS = 4
 """While a ticket counts."""
 _AT_ONCE = 2.0
-"""Seconds: tickets that are younger may be of one who has come at the same time, so it is tried once more."""
+"""Seconds: tickets that are younger may be of one who has come at the same time, so it is tried again."""
 _BODIES = tuple(column.name for column in RECORD if column.name.startswith("body"))
 
 
@@ -50,10 +50,12 @@ class Lease:
         self._renewed = self._renewed_at = 0.0
         self._done = threading.Event()
         self.writing = threading.RLock()
-        if not self._taken():
-            time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 (only that two do not come back at once)
-            if not self._taken():
+        for wait in (0.2, 0.6, 0.0):
+            if self._taken():
+                break
+            if not wait:
                 raise IndexLocked(f"another process is writing to {shown}: try again when it is done")
+            time.sleep(random.uniform(wait / 4, wait))  # noqa: S311 (only that those who met do not meet again)
         self._renewing = threading.Thread(target=self._renew, name="semsearch-milvus-lease", daemon=True)
         self._renewing.start()
 
