@@ -19,7 +19,7 @@ from semsearch.engines.milvus.address import TOKEN, parse
 from semsearch.engines.milvus.client import Client
 from semsearch.engines.milvus.conditions import condition_of, is_of_articles
 from semsearch.engines.seam import Every, Having, Said, Some, Terms, Without
-from semsearch.errors import EngineError, IndexLocked, InputError
+from semsearch.errors import EngineError, IndexLocked, InputError, MissingExtra
 
 
 @pytest.fixture
@@ -362,6 +362,12 @@ def test_another_dimension_is_refused(engine):
             writing.prepare(DIMENSION + 1)
     finally:
         writing.close()
+
+
+def test_the_pip_line_is_told_where_pymilvus_is_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(MissingExtra, match=r"semsearch\[milvus\]"), connect("milvus://host/a").snapshot():
+        pass
 
 
 def test_pymilvus_comes_with_the_first_call_only():
