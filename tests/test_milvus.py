@@ -345,11 +345,31 @@ def test_of_many_who_come_at_once_at_most_one_writes(engine):
 
 
 def test_a_ticket_is_put_down_anew_while_its_writer_lives(engine, monkeypatch):
-    monkeypatch.setattr(lease, "LASTS", 0.4)
+    class Waited:
+        told = iter((False, True))
+
+        def wait(self, seconds: float) -> bool:
+            assert 0 < seconds < lease.LASTS / 2
+            return next(self.told)
+
+        def set(self) -> None:
+            pass
+
     writing = engine.draft()
     try:
-        time.sleep(0.8)
-        writing._lease.confirm()
+        right = writing._lease
+        right._done.set()
+        right._renewing.join()
+        later = time.time() + lease.LASTS / 2
+        monkeypatch.setattr(lease.time, "time", lambda: later)
+        monkeypatch.setattr(right, "_done", Waited())
+        right._renew()
+        assert right._renewed_at == later
+        # Nobody else gets in when the first ticket would have lapsed.
+        monkeypatch.setattr(lease.time, "time", lambda: later + lease.LASTS * 0.8)
+        with pytest.raises(IndexLocked):
+            engine.draft()
+        right.confirm()
     finally:
         writing.close()
 
