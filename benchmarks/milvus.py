@@ -1,6 +1,6 @@
 """The Milvus engine on ``milvus-lite server``: recall against brute force, and what is left when servers and writers are killed.
 
-``recall``: passages of ``scale-passages.jsonl.gz``, encoded once by the bundled model, put into a server; the ten nearest of 300
+``recall``: passages of ``scale-passages.jsonl.gz``, encoded once by the bundled model, put into a server; the ten nearest of 100
 questions against brute force, of all passages and of those that a filter leaves; then once more after the server was killed (-9)
 and started again. ``kill``: the server is killed in the middle of drafts, at random; started again, everything that was committed
 has to be there, and nothing else. ``writers``: a process that writes is killed in the middle of drafts, and the next goes on.
