@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import postgres_server
 from memory_engine import MemoryEngine
+from milvus_server import milvus
 
 from semsearch.engines.seam import Engine
 
@@ -32,4 +33,4 @@ def postgres() -> Iterator[Engine]:
         engine.close()
 
 
-ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory, "postgres": postgres}
+ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory, "milvus": milvus, "postgres": postgres}

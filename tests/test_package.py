@@ -74,6 +74,8 @@ DOORS = {
     "langchain_core": "integrations",
     "llama_index": "integrations",
     "haystack": "integrations",
+    "pymilvus": "engines",
+    "grpc": "engines",
 }
 HEAVY = {
     "tantivy",
@@ -112,6 +114,8 @@ HEAVY = {
     "distributed",
     "dask",
     "cloudpickle",
+    "pymilvus",
+    "grpc",
 }
 
 

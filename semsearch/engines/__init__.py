@@ -48,12 +48,12 @@ def connect(address: str) -> Engine:
     """
     if address.lower().startswith("milvus://"):
         # Not at the top: each takes a library of its own.
-        from semsearch.engines import milvus
+        from semsearch.engines.milvus import connect as connect_to
 
-        return milvus.connect(address)
-    from semsearch.engines import postgres
+        return connect_to(address)
+    from semsearch.engines.postgres import connect as connect_to
 
-    return postgres.connect(address)
+    return connect_to(address)
 
 
 def open_reader(path: PathLike) -> AnyReader:
