@@ -178,7 +178,7 @@ def test_long_bodies_are_cut_and_come_back(engine):
     writing.commit(META)
     writing.close()
     with engine.snapshot() as snapshot:
-        assert snapshot.article(article.id) == article
+        assert snapshot.numbered([article.id]) == [article]
         assert snapshot.articles_of([article.file]) == [article]
         kept = snapshot.kept(np.asarray([passages[0].row], np.int64))[0]
         np.testing.assert_array_equal(kept.words, words)
@@ -229,7 +229,7 @@ def test_dropped_and_put_again_is_there_for_both_generations(engine):
             for each in (before, after):
                 assert len(each.passages(rows)) == len(rows)
                 assert each.frequencies("whole", ["version0"]) == frequencies
-                assert each.article(new[0].id) is None
+                assert each.numbered([new[0].id]) == []
 
 
 def test_what_is_gone_may_come_back_while_readers_are_still_at_it(engine):
@@ -244,7 +244,7 @@ def test_what_is_gone_may_come_back_while_readers_are_still_at_it(engine):
             fill(engine, {1: 0}, {**META, "generation": "3"})
             with engine.snapshot() as third:
                 assert [len(each.passages([row])) for each in (first, second, third)] == [1, 0, 1]
-                assert [each.article(article.id) is None for each in (first, second, third)] == [False, True, False]
+                assert [each.numbered([article.id]) == [] for each in (first, second, third)] == [False, True, False]
                 assert [len(each.kept(np.asarray([row], np.int64))) for each in (first, third)] == [1, 1]
                 assert [each.place_of(row) for each in (first, second, third)] == [(article.id, 0), None, (article.id, 0)]
                 found = [

@@ -48,12 +48,12 @@ def connect(address: str) -> Engine:
     """
     if address.lower().startswith("milvus://"):
         # Not at the top: each takes a library of its own.
-        from semsearch.engines.milvus import connect as connect_to
+        from semsearch.engines.milvus import connect as connect_to_milvus
 
-        return connect_to(address)
-    from semsearch.engines.postgres import connect as connect_to
+        return connect_to_milvus(address)
+    from semsearch.engines.postgres import connect as connect_to_postgres
 
-    return connect_to(address)
+    return connect_to_postgres(address)
 
 
 def open_reader(path: PathLike) -> AnyReader:
