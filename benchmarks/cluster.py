@@ -61,7 +61,7 @@ class Bench:
         self.wrong = 0
 
     def alone(self) -> float:
-        """Passages a second of a build without a cluster, by two threads."""
+        """Passages a second of a build without a cluster, by two threads, which loads the model."""
         home = self._fresh()
         report = json.loads(self._command(home, "--threads", "2", "--json").communicate()[0])
         self._alone = vectors(home)
