@@ -394,3 +394,37 @@ def test_pymilvus_comes_with_the_first_call_only():
     code = "import sys, semsearch.engines.milvus as m; m.connect('milvus://host/a').close(); print('pymilvus' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_what_is_whole_is_not_asked_whose_it_is(engine, monkeypatch):
+    """Generations are told apart only where there is anything else than the newest one."""
+    asked: list[str] = []
+    search = Client.search
+
+    def told(self, collection, field, queries, k, condition, fields, at, options):
+        asked.append(condition)
+        return search(self, collection, field, queries, k, condition, fields, at, options)
+
+    def conditions() -> list[bool]:
+        """Of the searches for the nearest: whether each asked for the generation; and all that is there was found."""
+        asked.clear()
+        with engine.snapshot() as snapshot:
+            (found,) = snapshot.nearest(np.eye(1, DIMENSION, dtype=np.float32), 100, None)
+            assert len(found.rows) == len(snapshot.sample(100))
+        return ["born" in condition for condition in asked]
+
+    monkeypatch.setattr(Client, "search", told)
+    monkeypatch.setattr(draft, "GRACE", 0.0)
+    fill(engine, {0: 0, 1: 0})
+    assert conditions() == [False]
+    writing = engine.draft()
+    writing.prepare(DIMENSION)
+    put(writing, {2: 0})
+    # What the draft has written is found, and not taken.
+    assert conditions() == [False, True]
+    writing.close()
+    assert conditions() == [False]
+    fill(engine, {2: 0}, {**META, "generation": "2"}, (article_of(1)[0].id,))
+    assert conditions() == [True]
+    fill(engine, {3: 0}, {**META, "generation": "3"})
+    assert conditions() == [False]

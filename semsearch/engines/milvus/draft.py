@@ -62,6 +62,7 @@ class MilvusDraft:
             self._draft = max(time.time_ns() // 1000, self._base.draft + 1 if self._base else 0)
             self._at = self._base.at if self._base else STRONG
             self.before = MilvusSnapshot(client, self._collection, self._base, cache, address.ef)
+            self._stale = False
             self._sweep()
         except BaseException:
             self._lease.close()
@@ -103,6 +104,7 @@ class MilvusDraft:
         for what, name in named(self._collection, self._base.edition).items():
             over = f"{unfinished} or gone <= {gone}" if left and what != "terms" else unfinished
             self._client.delete(name, over)
+        self._stale = self._base.stale and len(left) < len(self._base.past)
         self._revive(f"gone > {self._base.draft} and gone < {ALIVE}")
 
     def _revive(self, marked: str) -> None:
@@ -364,7 +366,8 @@ class MilvusDraft:
     def _record(self, meta: Mapping[str, str]) -> Record:
         now = time.time()
         counts = Counts(self._passages, dict(self._lengths))
-        made = Record(self._draft, self._edition, self._at, self._dimension, counts, dict(meta))
+        stale = bool(self._stale or self._dropped) and self._old is not None
+        made = Record(self._draft, self._edition, self._at, self._dimension, counts, dict(meta), stale=stale)
         if self._base is None:
             return made
         left = {edition: until for edition, until in self._base.left.items() if now - until <= GRACE}

@@ -33,6 +33,7 @@ class Record:
     ``draft``: the number of the draft that made it; what is there at that draft is in it. ``edition``: in which collections.
     ``at``: the server's timestamp of the last write that it consists of. ``dimension``: of its vectors. ``meta``: its facts.
     ``past``: drafts before with when they stopped to count (seconds since 1970). ``left``: editions before, likewise.
+    ``stale``: whether anything that is gone for it may still be in its collections.
     """
 
     draft: int
@@ -43,6 +44,7 @@ class Record:
     meta: Mapping[str, str]
     past: tuple[tuple[int, float], ...] = ()
     left: Mapping[str, float] = field(default_factory=dict)
+    stale: bool = True
 
     @property
     def visible(self) -> str:
@@ -98,6 +100,7 @@ def read(client: Client, collection: str, at: int) -> Record | None:
             int(stored["draft"]), str(stored["edition"]), int(stored["at"]), int(stored["dimension"]),
             Counts(int(stored["passages"]), dict(stored["terms"])), dict(stored["meta"]),
             tuple((int(draft), float(when)) for draft, when in stored["past"]), dict(stored["left"]),
+            bool(stored["stale"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise IndexCorrupt(f"the record of the index in {collection} cannot be read: index into another collection") from error
@@ -111,7 +114,7 @@ def write(client: Client, collection: str, record: Record) -> int:
     stored = {
         "format": _FORMAT, "draft": record.draft, "edition": record.edition, "at": record.at, "dimension": record.dimension,
         "passages": record.counts.passages, "terms": dict(record.counts.terms), "meta": dict(record.meta), "past": record.past,
-        "left": dict(record.left),
+        "left": dict(record.left), "stale": record.stale,
     }  # fmt: skip
     text = json.dumps(stored, ensure_ascii=False)
     if len(text) > _PIECE * len(_BODIES):

@@ -144,12 +144,26 @@ class MilvusSnapshot:
             return [_found([], []) for _ in queries]
         given, found = np.asarray(queries, np.float32), []
         for first in range(0, len(given), _QUERIES):
-            hits = self._client.search(
-                self._names["passages"], "vector", list(given[first : first + _QUERIES]), k, self._seen(condition_of(among)),
-                ["row"], self._record.at, {"ef": self._wide(k, among)},
-            )  # fmt: skip
+            some = list(given[first : first + _QUERIES])
+            hits = self._search("vector", some, k, condition_of(among), ["row"], {"ef": self._wide(k, among)})
             found += [_found([hit["row"] for _, hit in some], [score for score, _ in some]) for some in hits]
         return found
+
+    def _search(
+        self, field: str, queries: Sequence[Any], k: int, condition: str, fields: Sequence[str], options: Mapping[str, Any]
+    ) -> list[list[tuple[float, dict[str, Any]]]]:
+        """The k nearest passages of this generation to each query: score and fields.
+
+        Where all that is there is of this generation, that need not be asked of each passage; should a draft have begun to write
+        meanwhile, it is seen by what comes back.
+        """
+        assert self._record
+        name, at = self._names["passages"], self._record.at
+        if not self._record.stale:
+            found = self._client.search(name, field, queries, k, condition, [*fields, "born", "gone"], at, options)
+            if all(self._record.sees(entity) for hits in found for _, entity in hits):
+                return found
+        return self._client.search(name, field, queries, k, self._seen(condition), fields, at, options)
 
     def _wide(self, k: int, among: Among | None) -> int:
         """How many candidates a search in the graph keeps: the more, the fewer passages may come back."""
@@ -163,10 +177,7 @@ class MilvusSnapshot:
         said = " ".join(token(way) for word in asked for way in word.ways for _ in range(word.times))
         if not self._record or not said or not k or not self._record.counts.passages:
             return _found([], [])
-        got = self._client.search(
-            self._names["passages"], f"{field}_bm25", [said], 2 * k + _SPARE, self._seen(condition_of(among)), ["row", "whole"],
-            self._record.at, {},
-        )[0]  # fmt: skip
+        (got,) = self._search(f"{field}_bm25", [said], 2 * k + _SPARE, condition_of(among), ["row", "whole"], {})
         found = {int(hit["row"]): str(hit["whole"]) for _, hit in got}
         self._remember(found)
         rows = np.asarray(list(found), np.int64)
