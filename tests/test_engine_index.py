@@ -474,7 +474,7 @@ def test_only_records_that_changed_are_written_again(folder: Path, remembered: s
     ("address", "shown"),
     [
         (ADDRESS, "milvus://nowhere:1/articles"),
-        ("postgresql://u:p@one:1,two:2/db?index=a&password=x", "postgresql://one:1,two:2/db"),
+        ("postgresql://u:p@one:1,two:2/db?index=a&password=x", "postgresql://one:1,two:2/db?index=a"),
         ("index", "index"),
     ],
 )

@@ -94,11 +94,12 @@ def open_writer(path: PathLike, *, fresh: bool = False) -> AnyWriter:
 
 
 def shown(path: PathLike) -> str:
-    """A path or address as it may be shown: without users, passwords and options."""
+    """A path or address as it may be shown: without users, passwords, and options that do not name the index."""
     if not is_engine(path):
         return os.fspath(path)
     # Not by urlsplit, which refuses several hosts with ports.
-    plain = str(path).partition("?")[0]
+    plain, _, query = str(path).partition("?")
     scheme, _, rest = plain.partition("://")
     host, slash, name = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{name}"
+    own = next((f"?{each}" for each in query.split("&") if each.startswith("index=")), "")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{name}{own}"
