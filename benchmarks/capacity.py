@@ -32,6 +32,9 @@ INNER = 1536
 NUMBERS = 10**18
 """How many numbers passages in an engine can have (`semsearch/engines/numbers.py`)."""
 
+POSTGRES_MOST = 2**31
+"""Passages that an index in PostgreSQL can have."""
+
 
 class Figure(NamedTuple):
     """A number that goes in.
@@ -47,6 +50,7 @@ class Figure(NamedTuple):
 
 
 _MILLION = "`million.py`, EPYC"
+_POSTGRES = "`postgres.py`, 79,058 passages, EPYC"
 _CUDA = "by hand, H200, see [Encoding](performance.md#encoding)"
 _EXPORT = "`semsearch export`, the same passages"
 _SHAPE = "`capacity.py --of`, 81,007 passages of scale-passages"
@@ -93,6 +97,9 @@ FIGURES: dict[str, Figure] = {
     "diskann_share": Figure(0.125, "", "of the vectors that DISKANN has in memory", why="Milvus' own default"),
     "diskann_links": Figure(56, "links", "of 4 bytes a vector in DISKANN", why="Milvus' own default"),
     "rabitq_bytes": Figure(56, "bytes", "a vector in RaBitQ", "by hand, EPYC, see [Many passages](performance.md#many-passages)"),
+    "postgres_bytes": Figure(3390, "bytes", "in PostgreSQL that hang on no words", _POSTGRES),
+    "postgres_word_bytes": Figure(57, "bytes", "in PostgreSQL a word: text, codes, postings, positions", _POSTGRES),
+    "postgres_graph_bytes": Figure(1221, "bytes", "of it the index of vectors, m=24, and two keys", _POSTGRES),
     "posting_bytes": Figure(8, "bytes", "of BM25 in an engine a passage and term", why="a number and a weight of 4 each"),
     "row_bytes": Figure(200, "bytes", "of columns and their indexes in an engine", why="counted by the columns"),
     "segment_rows": Figure(5e5, "passages", "in a segment of Milvus", why="1 GB, its default, at 2 KB a row"),
@@ -159,6 +166,10 @@ class Plan:
         row = 4 * DIMENSION + 4 * self.diskann_links + 4
         return 4096 / (4096 // row) if row <= 4096 else 4096 * math.ceil(row / 4096)
 
+    def postgres(self) -> float:
+        """On the disk, all tables and indexes, with its text."""
+        return self.postgres_bytes + self.words * self.postgres_word_bytes
+
     def words_in_memory(self) -> float:
         """Postings of an engine's BM25, and the columns that filters look at."""
         return self.terms() * self.posting_bytes + self.row_bytes
@@ -205,7 +216,7 @@ class Plan:
         processor = self.ask_cpu_seconds_million - self.arm_seconds_million + self.arm(n)
         return min(self.machine_cores / processor, self.machine_bandwidth / (self.scan_bytes * n))
 
-    # Asking an engine of many machines.
+    # Asking Milvus of many machines.
 
     def segments(self, n: float) -> float:
         return max(1.0, n / self.segment_rows)
@@ -290,11 +301,15 @@ def passage(plan: Plan) -> str:
         ["folder: codes of words", size(plan.codes())],
         ["**folder, all of it**", f"**{size(plan.folder())}**; with `--compact` {size(plan.folder(compact=True))}"],
         ["Parquet with vectors", f"{size(plan.exported())}; of a compact index {size(plan.exported(compact=True))}"],
-        ["engine, memory: vector and graph (HNSW, M=32)", size(plan.hnsw())],
-        ["engine, memory: vector in DISKANN; on its disk", f"{size(plan.diskann_memory())}; {size(plan.diskann_disk())}"],
-        ["engine, memory: vector in RaBitQ, without what it is compared with again", size(plan.rabitq_bytes)],
-        ["engine, memory: postings of BM25, columns and their indexes", size(plan.words_in_memory())],
-        ["engine, disk: text, spans, codes", f"{size(plan.bodies())}; compact {size(plan.bodies(compact=True))}"],
+        [
+            "**PostgreSQL, all of it**",
+            f"**{size(plan.postgres())}**, of it {size(plan.postgres_graph_bytes)} the index of vectors",
+        ],
+        ["Milvus, memory: vector and graph (HNSW, M=32)", size(plan.hnsw())],
+        ["Milvus, memory: vector in DISKANN; on its disk", f"{size(plan.diskann_memory())}; {size(plan.diskann_disk())}"],
+        ["Milvus, memory: vector in RaBitQ, without what it is compared with again", size(plan.rabitq_bytes)],
+        ["Milvus, memory: postings of BM25, columns and their indexes", size(plan.words_in_memory())],
+        ["Milvus, disk: text, spans, codes", f"{size(plan.bodies())}; compact {size(plan.bodies(compact=True))}"],
     ]
     return table(["part", "bytes a passage"], rows)
 
@@ -311,7 +326,11 @@ def storage(plan: Plan, sizes: Sequence[float]) -> str:
             "text": [size(n * plan.text()) for n in sizes],
             "folder": [size(n * plan.folder()) for n in sizes],
             "folder, compact": [size(n * plan.folder(compact=True)) for n in sizes],
-            "of it, the scan, which memory should hold": [size(n * plan.scan_bytes) for n in sizes],
+            "folder: the scan, which memory should hold": [size(n * plan.scan_bytes) for n in sizes],
+            "PostgreSQL": [size(n * plan.postgres()) if n < POSTGRES_MOST else "-" for n in sizes],
+            "PostgreSQL: the index of vectors, which memory should hold": [
+                size(n * plan.postgres_graph_bytes) if n < POSTGRES_MOST else "-" for n in sizes
+            ],
             "Parquet with vectors": [size(n * plan.exported()) for n in sizes],
         },
     )

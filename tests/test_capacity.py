@@ -76,6 +76,7 @@ def test_formulas_by_hand():
     assert plan.folder() == pytest.approx(600 + 230 + 768 + 48 + 61 + 219 + 1600)
     assert plan.folder() - plan.folder(compact=True) == pytest.approx(1600)
     assert plan.exported() == pytest.approx(300 + 0.8 * (1536 + 1600))
+    assert plan.postgres() == pytest.approx(3390 + 5700)
     assert plan.hnsw() == pytest.approx(1536 + 1.03 * 256)
     assert plan.diskann_memory() == 192
     # 1,536 of the vector, 224 of links, 4: two in a page of 4,096.
@@ -165,9 +166,9 @@ def test_figures_of_ones_own_passages(tmp_path, monkeypatch, capsys):
     with semsearch.open(tmp_path / "index", encoder=fake) as index:
         index.export(tmp_path / "all.parquet", vectors=True)
     told = capacity.shape(tmp_path / "all.parquet")
-    # One passage of 9 and 3 words, of 37 and 16 bytes with an empty line between; the title's word has a code, too.
+    # One passage of 9 and 3 words, of 37 and 16 bytes with a space between; the title's word has a code, too.
     assert told["words"] == 12
-    assert told["word_bytes"] == pytest.approx(55 / 12)
+    assert told["word_bytes"] == pytest.approx(54 / 12)
     assert told["word_tokens"] == 1
     assert told["word_codes"] == pytest.approx(13 / 12)
     # Aid, came, sea, air; council, met: what is left of them when words of grammar are counted, too, is at most 10.
