@@ -82,8 +82,8 @@ FIGURES: dict[str, Figure] = {
     "gpu_peak": Figure(989e12, "FLOP/s", "peak of an H100, half precision", why="its data sheet; an A10 has 125e12"),
     "gpu_utilisation": Figure(0.30, "", "of the peak that such a network could reach", why="measured was 0.011"),
     "gpu_host_seconds": Figure(0.0005, "s", "of Python a passage, which the GPU waits for", _CUDA),
-    "writer_seconds": Figure(
-        0.00064, "s", "to read, cut and write a passage, by one process (13 s for 20,343)", "`indexing.py`, `profiles.py`, EPYC"
+    "writer_tokens": Figure(
+        136_000, "tokens/s", "read, cut and written by one process (13 s for 20,343 passages)", "`indexing.py`, EPYC"
     ),
     # Asking.
     "ask_seconds_million": Figure(0.0172, "s", "a warm hybrid question of a million passages", _MILLION),
@@ -100,8 +100,11 @@ FIGURES: dict[str, Figure] = {
     "postgres_bytes": Figure(3390, "bytes", "in PostgreSQL that hang on no words", _POSTGRES),
     "postgres_word_bytes": Figure(57, "bytes", "in PostgreSQL a word: text, codes, postings, positions", _POSTGRES),
     "postgres_graph_bytes": Figure(1221, "bytes", "of it the index of vectors, m=24, and two keys", _POSTGRES),
-    "posting_bytes": Figure(8, "bytes", "of BM25 in an engine a passage and term", why="a number and a weight of 4 each"),
-    "row_bytes": Figure(200, "bytes", "of columns and their indexes in an engine", why="counted by the columns"),
+    "posting_bytes": Figure(8, "bytes", "of BM25 in Milvus a passage and term", why="a number and a weight of 4 each"),
+    "term_bytes": Figure(5.6, "bytes", "of terms as text in Milvus, a word", _SHAPE),
+    "row_bytes": Figure(
+        364, "bytes", "of columns and their indexes in Milvus", why="counted by the columns, ten values an article"
+    ),
     "segment_rows": Figure(5e5, "passages", "in a segment of Milvus", why="1 GB, its default, at 2 KB a row"),
     "segment_seconds": Figure(0.001, "s", "of a core to search a segment", why="a graph of so many takes less by itself"),
     "replicas": Figure(2, "", "copies of what is searched", why="one may fail while it is in use"),
@@ -171,8 +174,8 @@ class Plan:
         return self.postgres_bytes + self.words * self.postgres_word_bytes
 
     def words_in_memory(self) -> float:
-        """Postings of an engine's BM25, and the columns that filters look at."""
-        return self.terms() * self.posting_bytes + self.row_bytes
+        """Postings of Milvus' BM25, and the columns that it has in memory unless it maps them."""
+        return self.terms() * self.posting_bytes + self.words * self.term_bytes + self.row_bytes
 
     def bodies(self, *, compact: bool = False) -> float:
         """What an engine has on its disk beside what is searched: text, spans, and codes as base64, which is 4 bytes for 3."""
@@ -352,8 +355,10 @@ def encoding(plan: Plan, sizes: Sequence[float]) -> str:
             "of a GPU as measured, one process (H200)": [hours(n * gpu) for n in sizes],
             "of a GPU that is always fed (**assumed**)": [hours(n * bound) for n in sizes],
             "cores that feed such a GPU": [f"{plan.gpu_host_seconds / bound:.0f}"] * len(sizes),
-            "the one process that reads, cuts and writes, however many encode": [hours(n * plan.writer_seconds) for n in sizes],
-            "cores that encode as fast as that one goes": [f"{core / plan.writer_seconds:.0f}"] * len(sizes),
+            "the one process that reads, cuts and writes, however many encode": [
+                hours(n * plan.tokens() / plan.writer_tokens) for n in sizes
+            ],
+            "cores that encode as fast as that one goes": [f"{core * plan.writer_tokens / plan.tokens():.0f}"] * len(sizes),
             "machines to be done in a week": [f"{math.ceil(n * machine / (7 * 86400)):,}" for n in sizes],
             "GPUs as measured to be done in a week": [f"{math.ceil(n * gpu / (7 * 86400)):,}" for n in sizes],
             "cost by machines; by GPUs as measured": [
@@ -469,11 +474,13 @@ def shape(file: Path, sample: int = 3000) -> dict[str, float]:
     rows = [found[place] for place in np.random.default_rng(0).choice(len(found), min(sample, len(found)), replace=False)]
     n_words = sum(len(row["text"].split()) for row in rows)
     analyzer = Analyzer("en")
+    terms = [analyzer.terms(row["text"]) for row in rows]
     told = {
         "words": n_words / len(rows),
         "word_bytes": sum(len(row["text"].encode()) for row in rows) / n_words,
         "word_tokens": sum(encoder.load().count_tokens([row["text"] for row in rows])) / n_words,
-        "word_terms": sum(len(set(analyzer.terms(row["text"]))) for row in rows) / n_words,
+        "word_terms": sum(len(set(each)) for each in terms) / n_words,
+        "term_bytes": sum(len(" ".join(each).encode()) for each in terms) / n_words,
     }
     if "words" in columns:
         told["word_codes"] = sum(len(row["words"]) / CODE_BYTES for row in rows) / n_words

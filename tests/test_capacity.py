@@ -46,7 +46,7 @@ def test_measured_figures_are_those_of_the_benchmarks():
     assert figures.int8_factor == pytest.approx(seconds / indexing["semsearch int8 seconds"]["median"], rel=0.005)
     assert figures.cpu_cores == indexing["machine"]["cores"]
     assert figures.amx_factor == pytest.approx(394 / encode["openvino bf16 passages/s"]["median"], rel=0.005)
-    assert figures.writer_seconds == pytest.approx(13 / indexing["semsearch passages"], rel=0.005)
+    assert figures.writer_tokens == pytest.approx(indexing["semsearch passages"] * 87 / 13, rel=0.005)
     assert figures.ask_seconds_million * 1000 == million["warm"]["hybrid ms"]["p50"]
     assert figures.arm_seconds_million * 1000 == pytest.approx(million["warm"]["dense arm ms"]["p50"], abs=0.05)
     assert figures.lexical_seconds_million * 1000 == pytest.approx(million["warm"]["lexical ms"]["p50"], abs=0.05)
@@ -81,6 +81,7 @@ def test_formulas_by_hand():
     assert plan.diskann_memory() == 192
     # 1,536 of the vector, 224 of links, 4: two in a page of 4,096.
     assert plan.diskann_disk() == 2048
+    assert plan.words_in_memory() == pytest.approx(50 * 8 + 560 + 364)
     # 10.6 million parameters in six layers, twice, for 150 tokens; and 6 * 4 * 384 * 150 for each of them.
     assert plan.flops() == pytest.approx(150 * (2 * 10_616_832 + 1_382_400))
     assert plan.cpu_rate() == pytest.approx(11_240 / 2 / 150)
@@ -173,5 +174,6 @@ def test_figures_of_ones_own_passages(tmp_path, monkeypatch, capsys):
     assert told["word_codes"] == pytest.approx(13 / 12)
     # Aid, came, sea, air; council, met: what is left of them when words of grammar are counted, too, is at most 10.
     assert 6 / 12 <= told["word_terms"] <= 10 / 12
+    assert 2 < told["term_bytes"] < 4.5
     out = printed(monkeypatch, capsys, "--of", str(tmp_path / "all.parquet"))
     assert "--set words=12\n" in out
