@@ -101,7 +101,7 @@ def test_what_is_not_run_is_little_and_says_why(capsys):
     run = sum(block.runs for page in PAGES for block in blocks(text_of(page)))
     assert run > 80
     elsewhere = [block for _, block in left if re.fullmatch(r"tests/test_\w+\.py runs it", block.reason)]
-    assert len(left) - len(elsewhere) <= 14, capsys.readouterr().out
+    assert len(left) - len(elsewhere) <= 15, capsys.readouterr().out
     for block in elsewhere:
         assert "run_snippets(" in (ROOT / block.reason.split()[0]).read_text(encoding="utf-8"), block
     # A comment that stands before nothing would look as if it did something.
