@@ -50,7 +50,7 @@ class Figure(NamedTuple):
 
 
 _MILLION = "`million.py`, EPYC"
-_POSTGRES = "`postgres.py`, 79,058 passages, EPYC"
+_POSTGRES = "`postgres.py`, 147,757 passages, EPYC"
 _CUDA = "by hand, H200, see [Encoding](performance.md#encoding)"
 _EXPORT = "`semsearch export`, the same passages"
 _SHAPE = "`capacity.py --of`, 81,007 passages of scale-passages"
@@ -97,9 +97,9 @@ FIGURES: dict[str, Figure] = {
     "diskann_share": Figure(0.125, "", "of the vectors that DISKANN has in memory", why="Milvus' own default"),
     "diskann_links": Figure(56, "links", "of 4 bytes a vector in DISKANN", why="Milvus' own default"),
     "rabitq_bytes": Figure(56, "bytes", "a vector in RaBitQ", "by hand, EPYC, see [Many passages](performance.md#many-passages)"),
-    "postgres_bytes": Figure(3390, "bytes", "in PostgreSQL that hang on no words", _POSTGRES),
-    "postgres_word_bytes": Figure(57, "bytes", "in PostgreSQL a word: text, codes, postings, positions", _POSTGRES),
-    "postgres_graph_bytes": Figure(1221, "bytes", "of it the index of vectors, m=24, and two keys", _POSTGRES),
+    "postgres_bytes": Figure(3410, "bytes", "in PostgreSQL that hang on no words", _POSTGRES),
+    "postgres_word_bytes": Figure(53.6, "bytes", "in PostgreSQL a word: text, codes, postings, positions", _POSTGRES),
+    "postgres_graph_bytes": Figure(1281, "bytes", "of it the index of vectors, m=24, and two keys", _POSTGRES),
     "posting_bytes": Figure(8, "bytes", "of BM25 in Milvus a passage and term", why="a number and a weight of 4 each"),
     "term_bytes": Figure(5.6, "bytes", "of terms as text in Milvus, a word", _SHAPE),
     "row_bytes": Figure(

@@ -18,11 +18,12 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import capacity
 
+RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / ".docs" / "docs" / "explanation" / "capacity.md"
 
 
 def results(name: str) -> dict:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def test_measured_figures_are_those_of_the_benchmarks():
@@ -64,6 +65,14 @@ def test_measured_figures_are_those_of_the_benchmarks():
     assert figures.gpu_network_tokens == 5700 * 87
 
 
+@pytest.mark.skipif(not (RESULTS / "postgres.json").exists(), reason="written by benchmarks/postgres.py")
+def test_figures_of_postgresql_are_those_of_its_benchmark():
+    found = results("postgres")["bytes a passage"]
+    # Its passages have 50.8 words.
+    assert capacity.planned({"words": 50.8}).postgres() == pytest.approx(found["all"], rel=0.01)
+    assert capacity.planned().postgres_graph_bytes == pytest.approx(found["vectors_1"]["indexes"], rel=0.01)
+
+
 def test_constants_are_those_of_the_code():
     assert signs.WIDTH == capacity.CODE_BYTES
     assert numbers._MOST == capacity.NUMBERS
@@ -76,7 +85,7 @@ def test_formulas_by_hand():
     assert plan.folder() == pytest.approx(600 + 230 + 768 + 48 + 61 + 219 + 1600)
     assert plan.folder() - plan.folder(compact=True) == pytest.approx(1600)
     assert plan.exported() == pytest.approx(300 + 0.8 * (1536 + 1600))
-    assert plan.postgres() == pytest.approx(3390 + 5700)
+    assert plan.postgres() == pytest.approx(3410 + 5360)
     assert plan.hnsw() == pytest.approx(1536 + 1.03 * 256)
     assert plan.diskann_memory() == 192
     # 1,536 of the vector, 224 of links, 4: two in a page of 4,096.
