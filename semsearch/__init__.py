@@ -44,22 +44,25 @@ layer modules                                  what for
                                                door to SQLite
 3     ``ranking``                              a question to ranked rows, out of the candidates of both arms
 3     ``results``                              `Results`, what a search gives back
-4     ``builder``                              one run over the sources of an index
-4     ``citations``                            whether passages still stand in their files
-4     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
-4     ``maps``                                 passages and a question on a plane: page, picture; the only door to umap
-5     ``index``                                `Index`: build, refresh, search, tables, maps
-5     ``importer``                             passages that another index exported, into this one
-5     ``checking``                             an index compared with itself, its model, its articles; and mended
-6     ``evaluation``                           a test collection through any search: figures, comparison, report
-6     ``newest``                               an open index kept at its newest generation
-6     ``watching``                             an index that follows its articles; the only door to watchfiles
-7     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
+3     ``cluster``                              passages to vectors on other machines; the only door to distributed (Dask)
+4     ``engines``                              where an index is: a folder, or Milvus or PostgreSQL; the only door to pymilvus,
+                                               psycopg
+5     ``builder``                              one run over the sources of an index
+5     ``citations``                            whether passages still stand in their files
+5     ``hits``                                 ranked rows to hits: places, best sentences, copies folded
+5     ``maps``                                 passages and a question on a plane: page, picture; the only door to umap
+6     ``index``                                `Index`: build, refresh, search, tables, maps
+6     ``importer``                             passages that another index exported, into this one
+6     ``checking``                             an index compared with itself, its model, its articles; and mended
+7     ``evaluation``                           a test collection through any search: figures, comparison, report
+7     ``newest``                               an open index kept at its newest generation
+7     ``watching``                             an index that follows its articles; the only door to watchfiles
+8     ``web``                                  a page, HTTP and MCP over an index; the only door to fastapi, starlette,
                                                uvicorn, mcp
-7     ``integrations``                         retrievers of other frameworks; the only door to langchain_core, llama_index,
+8     ``integrations``                         retrievers of other frameworks; the only door to langchain_core, llama_index,
                                                haystack
-7     ``probing``                              questions made from the articles themselves, to measure without judgments
-8     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
+8     ``probing``                              questions made from the articles themselves, to measure without judgments
+9     ``cli``                                  parse, call, print; the only door to click, prompt_toolkit
 ===== ======================================== =======================================================================
 
 Kept by tests: ``import semsearch`` and ``semsearch --help`` load none of the heavy libraries, and answering a question

@@ -38,6 +38,7 @@ from semsearch.vectors import EXACT_ROWS, measure
 
 if TYPE_CHECKING:
     from semsearch.articles import SourceFile
+    from semsearch.cluster import Spread
     from semsearch.engines import AnyWriter
     from semsearch.store import FileRow
 
@@ -147,8 +148,13 @@ class Run(ABC):
         """Let go of the index; what was not committed is given up."""
         self._writer.close()
 
-    def run(self, model: str | None, encoder: Encoder | None, progress: Progress | None) -> tuple[dict[str, int], Encoder | None]:
-        """Counts for the report, and the encoder that was used; None where the model had nothing to do and was not loaded."""
+    def run(
+        self, model: str | None, encoder: Encoder | None, progress: Progress | None, spread: Spread | None = None
+    ) -> tuple[dict[str, int], Encoder | None]:
+        """Counts for the report, and the encoder that was used; None where the model had nothing to do and was not loaded.
+
+        :param spread: makes the encoder one whose passages a cluster encodes.
+        """
         encoder = encoder or self._load(model)
         stored = self._writer.fingerprint
         if stored is not None and not stored.same_vectors(encoder.fingerprint):
@@ -163,8 +169,11 @@ class Run(ABC):
         network = b""
         if self._quantized and not encoder.fingerprint.quantized:
             encoder, network = self._calibrated(encoder, progress)
+        spreading = encoder
+        if spread:
+            spreading = spread(encoder, lambda: network or self._writer.network())
         started = time.perf_counter()
-        encoded = encode(self._writer, encoder, progress, compact=self._compact, network=network)
+        encoded = encode(self._writer, spreading, progress, compact=self._compact, network=network)
         logger.debug("encoded %d passages in %.2f s", encoded, time.perf_counter() - started)
         set_canaries(self._writer, encoder)
         facts = {"passages": str(self._cutting), "target_recall": str(self._target)}
@@ -173,7 +182,7 @@ class Run(ABC):
         if self._compact:
             facts["codes"] = NO_CODES
         if encoded:
-            facts["engine"] = encoder.engine
+            facts["engine"] = spreading.engine
         started = time.perf_counter()
         # How near an engine finds the nearest is the engine's to say.
         measure = partial(measured, self._writer, encoder, self._target) if isinstance(self._writer, Writer) else None

@@ -141,10 +141,11 @@ class _Importer(Run):
         # Their tokens were counted by this model, as many as it takes now.
         fitting = header.cut == str(self._cutting) and header.fingerprint.same_questions(encoder.fingerprint)
         seen: set[str] = set()
-        for path, rows in groupby(self._told(progress), attrgetter("path")):
-            if path in seen:
-                raise self._scattered(path)
-            seen.add(path)
+        for exported, rows in groupby(self._told(progress), attrgetter("path")):
+            if exported in seen:
+                raise self._scattered(exported)
+            seen.add(exported)
+            path = self._writer.imported_path(exported)
             before = known.get(path)
             if before:
                 self._writer.remove_files([before.id])

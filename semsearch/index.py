@@ -131,6 +131,7 @@ class Index:
         passage_tokens: int | None = None,
         progress: Progress | None = None,
         encoder: Encoder | None = None,
+        cluster: str | None = None,
     ) -> Index:
         """Make an index of articles, or refresh one: see `build`."""
         started = time.perf_counter()
@@ -139,22 +140,24 @@ class Index:
         if passage_tokens is not None:
             check_passage_tokens(passage_tokens)
         # Not at the top: see the module.
+        from semsearch import cluster as clusters
         from semsearch.builder import Builder
 
-        builder = Builder(
-            path,
-            _as_list(sources),
-            fresh,
-            compact=compact,
-            target_recall=target_recall,
-            precision=precision,
-            columns=columns,
-            passage_tokens=passage_tokens,
-        )
-        try:
-            counts, used = builder.run(model, encoder, progress)
-        finally:
-            builder.close()
+        with clusters.connected(cluster) as spread:
+            builder = Builder(
+                path,
+                _as_list(sources),
+                fresh,
+                compact=compact,
+                target_recall=target_recall,
+                precision=precision,
+                columns=columns,
+                passage_tokens=passage_tokens,
+            )
+            try:
+                counts, used = builder.run(model, encoder, progress, spread)
+            finally:
+                builder.close()
         reader = engines.open_reader(path)
         try:
             with reader.pinned() as pinned:
@@ -662,6 +665,7 @@ def build(
     passage_tokens: int | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
+    cluster: str | None = None,
 ) -> Index:
     """Make an index of articles, or refresh one; the open index comes back.
 
@@ -692,12 +696,17 @@ def build(
         another number cuts the articles anew, and what is cut as before is not encoded again.
     :param progress: told how far it is.
     :param encoder: what to encode with, in place of ``model``.
+    :param cluster: address of the scheduler of a Dask cluster whose workers encode the passages, ``tcp://HOST:PORT`` or
+        ``tls://HOST:PORT``: they have the same semsearch and the same model. The index is the same as without. Needs the extra
+        ``cluster``.
     :raises InputError: if a source does not exist or holds no articles, or ``path`` is some other folder.
     :raises IndexLocked: if another process is writing to the index.
     :raises ModelMismatch: if the index was built with another model.
     :raises ModelUnavailable: if the model cannot be found or loaded.
-    :raises MissingExtra: if 8 bits are asked for and NNCF is not installed, or what speaks to the engine is not.
-    :raises EngineError: if an engine that keeps the index, or the cluster, cannot be reached.
+    :raises MissingExtra: if 8 bits are asked for and NNCF is not installed, a cluster is and Dask is not, or what speaks to the
+        engine is not.
+    :raises EngineError: if an engine that keeps the index cannot be reached, or the cluster fails; what it has encoded is kept,
+        and the next build goes on from there.
     """
     return Index.build(
         sources,
@@ -711,6 +720,7 @@ def build(
         passage_tokens=passage_tokens,
         progress=progress,
         encoder=encoder,
+        cluster=cluster,
     )
 
 

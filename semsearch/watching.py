@@ -65,6 +65,7 @@ def watch(
     passage_tokens: int | None = None,
     progress: Progress | None = None,
     encoder: Encoder | None = None,
+    cluster: str | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Refresh]:
     """Make or refresh an index, and then refresh it whenever a file of its sources changes, until the caller stops.
@@ -91,6 +92,7 @@ def watch(
         "columns": columns,
         "passage_tokens": passage_tokens,
         "progress": progress,
+        "cluster": cluster,
     }
     follower = _Follower(named, os.fspath(path), options, encoder)
     return follower.run(watchfiles, {"model": model, "fresh": fresh}, stop)

@@ -47,12 +47,13 @@ def article_of(number: int, version: int = 0) -> tuple[ArticleEntry, list[Passag
         passages.append(Passage(text, headings, place + 1, place * 2 + 3, place * 500, place * 500 + len(text),
                                 (Sentence(0, len(text)),), ((place * 500, place * 500 + len(text)),)))  # fmt: skip
     said = [title.encode(), *(passage.text.encode() for passage in passages)]
-    key = numbers.article_id(file.path, "", said)
-    values, keys = values_of(file.source, title, metadata)
+    record = f"#{number}" if number % 5 == 0 else ""
+    key = numbers.article_id(file.path, record, said)
+    values, keys = values_of(file.source + record, title, metadata)
     entries = [entry_of(key, place, title, passage) for place, passage in enumerate(passages)]
     languages = dict(Counter(entry.language for entry in entries))
     ids = (*(value.id for value in values), *keys)
-    article = ArticleEntry(key, file.id, file.path, file.source, "", title, metadata, ids, len(entries), languages)
+    article = ArticleEntry(key, file.id, file.path, file.source, record, title, metadata, ids, len(entries), languages)
     return article, entries, values
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import postgres_server
 from memory_engine import MemoryEngine
+from milvus_server import milvus
 
 from semsearch.engines.seam import Engine
 
@@ -17,4 +20,17 @@ def memory() -> Iterator[Engine]:
     yield MemoryEngine()
 
 
-ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory}
+@contextmanager
+def postgres() -> Iterator[Engine]:
+    """In a schema of its own."""
+    server = postgres_server.shared()
+    from semsearch.engines.postgres import connect
+
+    engine = connect(f"{server.address}?index=test_{uuid.uuid4().hex}")
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+ENGINES: dict[str, Callable[[], AbstractContextManager[Engine]]] = {"memory": memory, "milvus": milvus, "postgres": postgres}

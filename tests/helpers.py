@@ -57,7 +57,7 @@ def cosine(one: str, other: str) -> float:
     return float(a @ b)
 
 
-def build(sources: Any, path: Path, encoder: FakeEncoder | None = None, **options: Any) -> tuple[BuildReport, list[str]]:
+def build(sources: Any, path: Path | str, encoder: FakeEncoder | None = None, **options: Any) -> tuple[BuildReport, list[str]]:
     """Build with an encoder of its own; the report and what was encoded."""
     encoder = encoder or FakeEncoder()
     with semsearch.build(sources, path, encoder=encoder, **options) as built:

@@ -149,14 +149,17 @@ class MemorySnapshot:
     def passages_of(self, article: int, first: int, limit: int) -> list[PassageRow]:
         return [self._row(entry) for entry in self._in(article)[first : first + limit]]
 
-    def article(self, article: int) -> ArticleEntry | None:
-        return self.state.articles.get(article)
+    def numbered(self, articles: Sequence[int]) -> list[ArticleEntry]:
+        return [self.state.articles[number] for number in articles if number in self.state.articles]
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:
         kept = None if among is None else {entry.article for entry in self._among(among)}
         found = [each for each in self.state.articles.values() if kept is None or each.id in kept]
         found.sort(key=lambda each: (each.source, each.record, each.path, each.id))
         return found[first : first + limit]
+
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        return iter(self.articles(0, 10**9, among))
 
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:
         return [each for each in self.state.articles.values() if each.file in files]

@@ -12,12 +12,14 @@ import pytest
 from conftest import FakeEncoder
 from engine_servers import ENGINES
 from helpers import build, run, write
+from memory_engine import MemoryEngine
 
 import semsearch
 from semsearch import engines
-from semsearch.errors import IndexMissing, InputError, ModelMismatch
+from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
 
 ADDRESS = "milvus://someone:secret@nowhere:1/articles?timeout=3"
+SHOWN = ("end", "line", "paragraph", "page", "text", "title", "heading", "metadata", "path", "highlight", "duplicates")
 QUESTIONS = ["aid", "vaccine oil", "the battle of the council", "gas sanction", "nobody in the whole town", "election"]
 
 
@@ -79,7 +81,7 @@ def local(folder: Path, tmp_path: Path) -> Iterator[semsearch.Index]:
 
 @pytest.fixture
 def index(folder: Path, place: str) -> Iterator[semsearch.Index]:
-    build(folder, Path(place) if "://" not in place else place)  # type: ignore[arg-type]
+    build(folder, place)
     with semsearch.open(place, encoder=FakeEncoder()) as opened:
         yield opened
 
@@ -209,9 +211,9 @@ def test_tables_are_the_same(index, local):
 
 
 def test_a_refresh_encodes_only_what_is_new(folder: Path, place: str):
-    report, encoded = build(folder, place)  # type: ignore[arg-type]
+    report, encoded = build(folder, place)
     assert len(encoded) == report.passages - 0
-    report, encoded = build(folder, place)  # type: ignore[arg-type]
+    report, encoded = build(folder, place)
     assert (report.unchanged, encoded) == (6, [])
     with semsearch.open(place, encoder=FakeEncoder()) as opened:
         generation = opened.generation
@@ -219,7 +221,7 @@ def test_a_refresh_encodes_only_what_is_new(folder: Path, place: str):
     write(folder, "four.md", "aid, vaccine", title="First aid")
     (folder / "one.md").unlink()
     (folder / "deep" / "three.md").rename(folder / "moved.md")
-    report, encoded = build(folder, place)  # type: ignore[arg-type]
+    report, encoded = build(folder, place)
     assert (report.added, report.changed, report.removed, report.unchanged) == (2, 1, 2, 3)
     # A passage that moved, and one of another file, are known; what changed is not.
     assert len(encoded) == 1
@@ -245,7 +247,7 @@ def test_a_refresh_encodes_only_what_is_new(folder: Path, place: str):
 
 
 def test_articles_are_removed(folder: Path, place: str):
-    build(folder, place)  # type: ignore[arg-type]
+    build(folder, place)
     assert semsearch.remove([folder / "deep", f"{folder}/records.jsonl#2"], place) == 4
     with semsearch.open(place, encoder=FakeEncoder()) as opened:
         assert {Path(article.source).name for article in opened.articles()} == {
@@ -263,11 +265,11 @@ def test_articles_are_removed(folder: Path, place: str):
 
 
 def test_an_open_index_goes_on(folder: Path, place: str):
-    build(folder, place)  # type: ignore[arg-type]
+    build(folder, place)
     with semsearch.open(place, encoder=FakeEncoder()) as opened:
         assert opened.refresh() is False
         write(folder, "five.md", "election election", title="Fifth")
-        build(folder, place)  # type: ignore[arg-type]
+        build(folder, place)
         assert opened.refresh() is True
         assert opened.refresh() is False
         assert Path(opened.search("election election", fold=False)[0].source).name == "five.md"
@@ -281,20 +283,20 @@ def test_there_is_none_yet(place: str):
 
 
 def test_another_model_is_refused(folder: Path, place: str):
-    build(folder, place)  # type: ignore[arg-type]
+    build(folder, place)
     other = FakeEncoder("other")
     with pytest.raises(ModelMismatch):
-        build(folder, place, other)  # type: ignore[arg-type]
+        build(folder, place, other)
     with pytest.raises(ModelMismatch):
         semsearch.open(place, encoder=other)
-    report, encoded = build(folder, place, other, fresh=True)  # type: ignore[arg-type]
+    report, encoded = build(folder, place, other, fresh=True)
     assert len(encoded) == report.passages
     with semsearch.open(place, encoder=other) as opened:
         assert opened.search("aid")
 
 
 def test_an_index_without_codes_stays_so(folder: Path, place: str, tmp_path: Path):
-    build(folder, place, compact=True)  # type: ignore[arg-type]
+    build(folder, place, compact=True)
     build(folder, tmp_path / "compact", compact=True)
     with (
         semsearch.open(place, encoder=FakeEncoder()) as opened,
@@ -306,9 +308,9 @@ def test_an_index_without_codes_stays_so(folder: Path, place: str, tmp_path: Pat
 
 
 def test_a_file_that_is_named_otherwise_is_found_under_its_new_name(folder: Path, place: str, monkeypatch: pytest.MonkeyPatch):
-    build(folder, place)  # type: ignore[arg-type]
+    build(folder, place)
     monkeypatch.chdir(folder)
-    _, encoded = build(["one.md", "deep"], place)  # type: ignore[arg-type]
+    _, encoded = build(["one.md", "deep"], place)
     assert encoded == []
     with semsearch.open(place, encoder=FakeEncoder()) as opened:
         found = {article.source for article in opened.articles()}
@@ -318,8 +320,9 @@ def test_a_file_that_is_named_otherwise_is_found_under_its_new_name(folder: Path
         assert [hit.source for hit in opened.search("charter", 1, where="source=deep")] == ["deep/three.md"]
 
 
-def test_passages_move_from_place_to_place(folder: Path, place: str, tmp_path: Path, local):
+def test_passages_move_from_place_to_place(folder: Path, place: str, tmp_path: Path, local, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
     encoder = FakeEncoder()
     file = tmp_path / "passages.parquet"
     assert local.export(file, vectors=True) == local.status()["passages"]
@@ -331,6 +334,9 @@ def test_passages_move_from_place_to_place(folder: Path, place: str, tmp_path: P
             same(opened.search(question, 50, fold=False), local.search(question, 50, fold=False))
         back = tmp_path / "back.jsonl"
         assert opened.export(back, vectors=True) == report.passages
+    # The articles lie as they did: all is known.
+    report, encoded = build(folder, place)
+    assert (encoded, report.added, report.removed) == ([], 0, 0)
     report = semsearch.import_passages(back, tmp_path / "again", encoder=encoder)
     assert report.encoded == 0
     with semsearch.open(tmp_path / "again", encoder=FakeEncoder()) as opened:
@@ -353,3 +359,133 @@ def test_commands_take_an_address(folder: Path, place: str, no_model, tmp_path: 
     for command in (("status",), ("check",), ("ask", "aid"), ("remove", "nothing")):
         result = run(*command, "--index", place)
         assert "secret" not in result.stdout + result.stderr
+
+
+@pytest.fixture
+def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model) -> str:
+    """The address of an index that is kept in memory: for what only asks what the contract above is about."""
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    engine = MemoryEngine()
+    monkeypatch.setattr(engines, "connect", lambda address: Lasting(engine))
+    return ADDRESS
+
+
+def test_indexes_in_different_places_are_compared(folder: Path, tmp_path: Path, remembered: str):
+    build(folder, remembered)
+    build(folder, tmp_path / "local")
+    found = semsearch.diff(tmp_path / "local", remembered, QUESTIONS)
+    assert (found.summary["lost"], found.summary["gained"]) == (0, 0)
+    assert found.content == (0, 0, 12)
+    assert "secret" not in repr(found)
+
+
+def test_an_index_in_an_engine_is_benched_and_evaluated(folder: Path, tmp_path: Path, remembered: str):
+    build(folder, remembered)
+    build(folder, tmp_path / "local")
+    one, other = (semsearch.bench(place, kinds=["title"], encoder=FakeEncoder()) for place in (tmp_path / "local", remembered))
+    assert [(row.way, row.figures) for row in one.rows] == [(row.way, row.figures) for row in other.rows]
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("vaccine\tone.md\nelection\tthree.md\n")
+    mine, theirs = (semsearch.evaluate(pairs, index=place) for place in (remembered, tmp_path / "local"))
+    assert mine.measurements[0].metrics == theirs.measurements[0].metrics
+    assert mine.measurements[0].metrics["RR@10"] == 1
+
+
+def test_an_index_in_an_engine_is_checked(folder: Path, remembered: str):
+    build(folder, remembered)
+    report = semsearch.check(remembered, sources=True, encoder=FakeEncoder())
+    assert report.ok
+    assert report.counts["passages"] == 12
+    assert report.citations == {"OK": 12, "MOVED": 0, "STALE": 0}
+    with pytest.raises(InputError, match="leave --repair out"):
+        semsearch.check(remembered, repair=True)
+    state = engines.connect(remembered).state
+    state.meta["n_passages"] = "13"
+    row, entry = next(iter(state.passages.items()))
+    state.passages[row] = entry._replace(kept=entry.kept._replace(vector=-entry.kept.vector))
+    damages = {damage.kind for damage in semsearch.check(remembered, encoder=FakeEncoder()).problems}
+    assert damages == {"database", "vectors"}
+    del state.passages[row]
+    assert "passages" in {damage.kind for damage in semsearch.check(remembered, encoder=FakeEncoder()).problems}
+
+
+def test_what_an_interrupted_build_encoded_is_kept(folder: Path, remembered: str):
+    class Interrupted(FakeEncoder):
+        def encode_passages(self, passages):
+            for number, batch in enumerate(super().encode_passages(passages)):
+                if number == 3:
+                    raise KeyboardInterrupt
+                yield batch
+
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, remembered, Interrupted())
+    with pytest.raises(IndexMissing):
+        semsearch.open(remembered)
+    report, encoded = build(folder, remembered)
+    assert report.passages == 12
+    assert len(encoded) == 12 - 2 * 3
+
+
+def test_two_do_not_write_at_once(folder: Path, remembered: str):
+    build(folder, remembered)
+    draft = engines.connect(remembered).draft()
+    with pytest.raises(IndexLocked):
+        build(folder, remembered)
+    draft.close()
+    build(folder, remembered)
+
+
+def test_eight_bits_are_refused(folder: Path, remembered: str):
+    with pytest.raises(InputError, match="leave the precision out"):
+        build(folder, remembered, precision="int8")
+
+
+def test_later_versions_are_refused_and_earlier_words_made_anew(folder: Path, remembered: str):
+    build(folder, remembered)
+    meta = engines.connect(remembered).state.meta
+    meta["format"] = "999"
+    with pytest.raises(IndexTooNew, match="upgrade semsearch"):
+        semsearch.open(remembered)
+    with pytest.raises(IndexTooNew):
+        build(folder, remembered)
+    meta.update(format="1", words="0")
+    with pytest.raises(IndexCorrupt, match="--fresh"):
+        semsearch.open(remembered)
+    report, encoded = build(folder, remembered, fresh=True)
+    assert len(encoded) == report.passages == 12
+    del engines.connect(remembered).state.meta["n_files"]
+    with pytest.raises(IndexCorrupt, match="does not say what it is"):
+        semsearch.open(remembered)
+
+
+def test_only_records_that_changed_are_written_again(folder: Path, remembered: str):
+    build(folder, remembered)
+    before = dict(engines.connect(remembered).state.passages)
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    (folder / "records.jsonl").write_text("\n".join([*lines, json.dumps({"title": "Record 3", "text": "The gas was new."})]))
+    report, encoded = build(folder, remembered)
+    assert (report.changed, len(encoded)) == (1, 1)
+    after = engines.connect(remembered).state.passages
+    assert len(after) == 13
+    assert all(after[number] is entry for number, entry in before.items())
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (ADDRESS, "milvus://nowhere:1/articles"),
+        ("postgresql://u:p@one:1,two:2/db?index=a&password=x", "postgresql://one:1,two:2/db"),
+        ("index", "index"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(address: str, shown: str):
+    assert engines.shown(address) == shown
+
+
+def test_an_address_in_a_file_that_was_only_found_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "semsearch.toml").write_text(f'index = "{ADDRESS}"\n')
+    result = run("status")
+    assert result.exit_code == 2
+    assert "--config" in result.stderr
+    assert "secret" not in result.stderr

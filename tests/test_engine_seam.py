@@ -152,6 +152,8 @@ def test_it_is_known_whether_there_are_any_and_how_many(snapshots, name: str):
     assert snapshot.is_any(NARROW[name](snapshot)) == oracle.is_any(NARROW[name](oracle))
     assert snapshot.n_articles(NARROW[name](snapshot)) == oracle.n_articles(NARROW[name](oracle))
     assert snapshot.articles(1, 7, NARROW[name](snapshot)) == oracle.articles(1, 7, NARROW[name](oracle))
+    found = {article.id for article in snapshot.every_article(NARROW[name](snapshot))}
+    assert found == {article.id for article in oracle.articles(0, 1000, NARROW[name](oracle))}
 
 
 def test_what_was_kept_comes_back(snapshots):
@@ -177,9 +179,9 @@ def test_passages_and_articles_come_back(snapshots):
     assert snapshot.place_of(rows[0]) == oracle.place_of(rows[0])
     assert snapshot.place_of(7) is None
     for article in oracle.articles(0, 200, None):
-        assert snapshot.article(article.id) == article
+        assert snapshot.numbered([article.id, 7]) == [article]
         assert snapshot.passages_of(article.id, 1, 2) == oracle.passages_of(article.id, 1, 2)
-    assert snapshot.article(7) is None
+    assert snapshot.numbered([7]) == []
     assert snapshot.articles(10, 5, None) == oracle.articles(10, 5, None)
     files = sorted(oracle.files())
     assert sorted(snapshot.files()) == files
@@ -235,7 +237,7 @@ def test_a_snapshot_stays_whole_while_another_generation_is_made(empty: Engine):
     with empty.snapshot() as snapshot:
         assert snapshot.meta["generation"] == "1"
         fill(empty, {1: 1, 2: 0}, {**META, "generation": "2"}, (article_of(1)[0].id,))
-        assert snapshot.article(article_of(1)[0].id) == article_of(1)[0]
+        assert snapshot.numbered([article_of(1)[0].id]) == [article_of(1)[0]]
         assert len(snapshot.nearest(QUERIES[:1], 100, None)[0].rows) == len(article_of(0)[1]) + len(article_of(1)[1])
     with empty.snapshot() as snapshot:
         assert snapshot.meta["generation"] == "2"

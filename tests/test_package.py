@@ -18,7 +18,7 @@ LAYERS = [
     {"cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
-    {"store", "results", "ranking"},
+    {"cluster", "store", "results", "ranking"},
     {"engines"},
     {"builder", "citations", "hits", "maps"},
     {"checking", "importer", "index"},
@@ -61,7 +61,11 @@ DOORS = {
     "matplotlib": "drawing",
     "pandas": "frames",
     "umap": "maps",
+    "psycopg": "engines",
     "watchfiles": "watching",
+    "distributed": "cluster",
+    "dask": "cluster",
+    "cloudpickle": "cluster",
     "click": "cli",
     "prompt_toolkit": "cli",
     "fastapi": "web",
@@ -70,6 +74,8 @@ DOORS = {
     "langchain_core": "integrations",
     "llama_index": "integrations",
     "haystack": "integrations",
+    "pymilvus": "engines",
+    "grpc": "engines",
 }
 HEAVY = {
     "tantivy",
@@ -99,11 +105,17 @@ HEAVY = {
     "feedparser",
     "docutils",
     "pyarrow",
+    "psycopg",
     "httpcore",
     "langchain_core",
     "llama_index",
     "haystack",
     "watchfiles",
+    "distributed",
+    "dask",
+    "cloudpickle",
+    "pymilvus",
+    "grpc",
 }
 
 

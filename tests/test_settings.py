@@ -152,6 +152,7 @@ def test_paths_are_meant_from_the_file_on(folder: Path, monkeypatch):
         ("model = 'somebody/model'", "model reaches out"),
         ("rerank = 'somebody/model'", "rerank reaches out"),
         ("host = '0.0.0.0'", "host reaches out"),
+        ("cluster = 'tcp://10.0.0.1:8786'", "cluster reaches out"),
     ],
 )
 def test_what_a_file_cannot_say(tmp_path: Path, monkeypatch, text: str, message: str):

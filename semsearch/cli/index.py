@@ -12,6 +12,7 @@ import click
 
 from semsearch.cli.output import (
     build,
+    cluster_option,
     index_option,
     json_option,
     memory_option,
@@ -40,6 +41,7 @@ __all__ = ["index"]
 @click.option("--watch", "watches", is_flag=True, help="Then keep the index up to date as files change; stop with Ctrl-C.")
 @threads_option
 @memory_option
+@cluster_option
 @click.option(
     "--passage-tokens",
     type=click.IntRange(LEAST_TOKENS),
@@ -63,6 +65,7 @@ def index(
     target_recall: float | None,
     precision: Precision | None,
     watches: bool,
+    cluster: str | None,
     passage_tokens: int | None,
     columns: Sequence[str],
     as_json: bool,
@@ -81,6 +84,7 @@ def index(
             "precision": precision,
             "columns": named,
             "passage_tokens": passage_tokens,
+            "cluster": cluster,
         }
         follow(sources, path, as_json=as_json, model=model, fresh=fresh, **options)
         return
@@ -94,6 +98,7 @@ def index(
         precision=precision,
         columns=named,
         passage_tokens=passage_tokens,
+        cluster=cluster,
     ) as built:
         report = built.report
         assert report is not None

@@ -29,6 +29,7 @@ __all__ = [
     "ENVIRONMENT",
     "VARIABLES",
     "build",
+    "cluster_option",
     "complain",
     "index_option",
     "is_quiet",
@@ -60,6 +61,7 @@ VARIABLES = {
     "SEMSEARCH_RERANK": "--rerank of ask",
     "SEMSEARCH_TARGET_RECALL": "--target-recall of index and import",
     "SEMSEARCH_PRECISION": "--precision of index and import",
+    "SEMSEARCH_CLUSTER": "--cluster of index",
     "SEMSEARCH_HOST": "--host of serve and mcp",
     "SEMSEARCH_TOKEN": "--token of serve and mcp",
     THREADS: "--threads; in Python, too",
@@ -138,6 +140,14 @@ memory_option = click.option(
     show_envvar=True,
     callback=_noted(MEMORY),
     help="Fill so many megabytes with what is under way, beside the model (default 256).",
+)
+
+cluster_option = click.option(
+    "--cluster",
+    envvar="SEMSEARCH_CLUSTER",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Encode on the workers of a Dask cluster, by its scheduler's address (tcp://HOST:PORT); needs the extra cluster.",
 )
 
 

@@ -2,8 +2,8 @@
 says it.
 
 A file that was merely found where the command runs may be somebody else's. It is named on stderr, it must belong to the user or
-to the system, and what reaches out of its folder or to the network (a model of the hub, a host to listen on, an index elsewhere)
-is only taken from a file that the user names.
+to the system, and what reaches out of its folder or to the network (a model of the hub, a host to listen on, a cluster, an index
+elsewhere) is only taken from a file that the user names.
 
 Deliberately not here: what the options mean (the commands), settings that are secrets or acts (a token, ``fresh``).
 """
@@ -35,7 +35,7 @@ _NEVER = frozenset(
     {"encode", "fresh", "help", "open", "output", "probes-out", "query-id", "repair", "report", "run", "save", "token", "watch"}
 )
 """Acts, secrets, and files that are written: they are said each time."""
-_TRUSTED = frozenset({"host", "allow-host"})
+_TRUSTED = frozenset({"host", "allow-host", "cluster"})
 _MODELS = frozenset({"model", "rerank"})
 _APART = frozenset({"bench", "diff", "eval", "model"})
 """Commands to which only their own table applies: what is measured must not depend on how one likes to be answered."""

@@ -46,7 +46,14 @@ def connect(address: str) -> Engine:
     :raises InputError: if the address cannot be read.
     :raises MissingExtra: if what speaks to the engine is not installed.
     """
-    raise NotImplementedError(address)
+    if address.lower().startswith("milvus://"):
+        # Not at the top: each takes a library of its own.
+        from semsearch.engines.milvus import connect as connect_to_milvus
+
+        return connect_to_milvus(address)
+    from semsearch.engines.postgres import connect as connect_to_postgres
+
+    return connect_to_postgres(address)
 
 
 def open_reader(path: PathLike) -> AnyReader:

@@ -269,12 +269,11 @@ class EngineView:
 
         :raises InputError: if there is no such article.
         """
-        found = self.snapshot.article(number_of(article_id))
-        info = None if found is None else _info(found)
+        number = number_of(article_id)
+        info = next(map(_info, self.snapshot.numbered([number])), None)
         if info is None or info.article_id != article_id:
             raise InputError(f"there is no article {article_id[:60]!r}: its file may have changed since; search again")
-        assert found is not None
-        return Excerpt(info, first, tuple(item.stored() for item in self.snapshot.passages_of(found.id, first, limit)))
+        return Excerpt(info, first, tuple(item.stored() for item in self.snapshot.passages_of(number, first, limit)))
 
     def excerpt(self, passage_id: str, before: int, after: int) -> Excerpt:
         """A passage with its neighbours.
@@ -286,8 +285,7 @@ class EngineView:
         place = self.snapshot.place_of(number)
         if not found or place is None or found[0].passage_id != passage_id:
             raise InputError(f"there is no passage {passage_id[:60]!r}: its file may have changed since; search again")
-        article = self.snapshot.article(place[0])
-        assert article is not None
+        (article,) = self.snapshot.numbered([place[0]])
         first = max(0, place[1] - before)
         near = self.snapshot.passages_of(place[0], first, place[1] - first + 1 + after)
         return Excerpt(_info(article), first, tuple(item.stored() for item in near))
@@ -299,24 +297,24 @@ class EngineView:
     def exported(self, allowed: Allowed | None = None) -> tuple[int, int, Iterator[list[StoredRow]]]:
         """How many articles and passages a filter leaves, and these passages, some at a time, article by article."""
         wanted = None if allowed is None else allowed.articles
-        entries = [(each.file, each.id, each.n_passages) for each in self._entries(wanted)]
-        digests = {file.id: file.sha256 for file in self.snapshot.files()}
         # The articles of a file stand together.
-        entries.sort(key=lambda each: each[0])
+        entries = sorted(
+            (each.file, _record_order(each.record), each.id, each.n_passages) for each in self.snapshot.every_article(wanted)
+        )
+        digests = {file.id: file.sha256 for file in self.snapshot.files()}
 
         def rows() -> Iterator[list[StoredRow]]:
             for first in range(0, len(entries), _AT_ONCE):
-                chunk = [number for _, number, _ in entries[first : first + _AT_ONCE]]
+                chunk = [number for *_, number, _ in entries[first : first + _AT_ONCE]]
                 yield from self._stored_rows(chunk, digests)
 
-        return len(entries), sum(count for _, _, count in entries), rows()
+        return len(entries), sum(count for *_, count in entries), rows()
 
     def _stored_rows(self, articles: Sequence[int], digests: dict[int, bytes]) -> Iterator[list[StoredRow]]:
-        known = {number: self.snapshot.article(number) for number in articles}
+        known = {entry.id: entry for entry in self.snapshot.numbered(articles)}
         batch: list[StoredRow] = []
         for entry in self.snapshot.entries(articles):
             article = known[entry.article]
-            assert article is not None
             batch.append(
                 StoredRow(
                     entry.row, entry.row, entry.embedding, article.path, article.source, article.record,
@@ -332,7 +330,7 @@ class EngineView:
 
     def facets(self) -> Facets:
         """What its articles can be told apart by; reads the metadata of all."""
-        return counted((entry.source, entry.metadata) for entry in self._entries(None))
+        return counted((entry.source, entry.metadata) for entry in self.snapshot.every_article(None))
 
     def files(self) -> list[FileRow]:
         """All files that were indexed, by source."""
@@ -353,11 +351,12 @@ class EngineView:
         :raises IndexCorrupt: if it is not there.
         """
         place = self.snapshot.place_of(passage)
-        entry = None if place is None else self.snapshot.article(place[0])
-        file = None if entry is None else next((file for file in self.snapshot.files() if file.id == entry.file), None)
-        if entry is None or file is None:
-            raise IndexCorrupt(f"a passage is missing in {self.where}: search again")
-        return file, entry.record
+        entries = [] if place is None else self.snapshot.numbered([place[0]])
+        for entry in entries:
+            for file in self.snapshot.files():
+                if file.id == entry.file:
+                    return file, entry.record
+        raise IndexCorrupt(f"a passage is missing in {self.where}: search again")
 
     def sized_articles(self) -> list[SizedArticle]:
         """All articles with the number of their passages, by source."""
@@ -365,11 +364,12 @@ class EngineView:
 
     def article_texts(self, numbers: Sequence[int]) -> list[ArticleText]:
         """Articles with all their passages, by the ``id`` of what `sized_articles` gives."""
+        known = {entry.id: entry for entry in self.snapshot.numbered(numbers)}
         found = []
         for number in numbers:
-            entry = self.snapshot.article(number)
-            if entry is None:
+            if number not in known:
                 raise IndexCorrupt(f"an article is missing in {self.where}: search again")
+            entry = known[number]
             texts = tuple(item.passage for item in self.snapshot.passages_of(number, 0, entry.n_passages))
             found.append(ArticleText(entry.source + entry.record, entry.title, entry.metadata, texts))
         return found
@@ -398,19 +398,14 @@ class EngineView:
             if found := self.snapshot.known(embeddings[first : first + SEGMENT_ROWS]):
                 yield together(found)
 
-    def _entries(self, wanted: Among | None) -> Iterator[ArticleEntry]:
+    def _entries(self, wanted: Among | None) -> list[ArticleEntry]:
         """Articles by their sources."""
-        first = 0
-        while found := self.snapshot.articles(first, _AT_ONCE, wanted):
-            yield from found
-            first += len(found)
+        return sorted(self.snapshot.every_article(wanted), key=lambda each: (each.source, each.path, _record_order(each.record)))
 
     def _chunks(self, allowed: Allowed | None) -> Iterator[list[ArticleEntry]]:
-        wanted = None if allowed is None else allowed.articles
-        first = 0
-        while found := self.snapshot.articles(first, _AT_ONCE, wanted):
-            yield found
-            first += len(found)
+        """The same of those that a filter leaves, some at a time."""
+        found = self._entries(None if allowed is None else allowed.articles)
+        yield from (found[first : first + _AT_ONCE] for first in range(0, len(found), _AT_ONCE))
 
     def _passages(self, articles: Sequence[ArticleEntry]) -> list[PassageRow]:
         return [item for entry in articles for item in self.snapshot.passages_of(entry.id, 0, entry.n_passages)]

@@ -244,12 +244,16 @@ class Snapshot(Protocol):
         """Passages of an article from a place on, in their order."""
         ...
 
-    def article(self, article: int) -> ArticleEntry | None:
-        """An article; None if there is none."""
+    def numbered(self, articles: Sequence[int]) -> list[ArticleEntry]:
+        """Those of some articles that there are, in any order."""
         ...
 
     def articles(self, first: int, limit: int, among: Among | None) -> list[ArticleEntry]:
         """Articles by source and record, from a place on, counted from 0; of those that have such passages."""
+        ...
+
+    def every_article(self, among: Among | None) -> Iterator[ArticleEntry]:
+        """All articles that have such passages, in any order, however many: not all are in memory at once."""
         ...
 
     def articles_of(self, files: Sequence[int]) -> list[ArticleEntry]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from semsearch.engines.seam import ArticleEntry, Kept, PassageEntry, Terms, Valu
 from semsearch.errors import InputError
 from semsearch.lexical import Analyzer
 from semsearch.protocols import Fingerprint
-from semsearch.records import Article, Passage, Problem, Sentence
+from semsearch.records import Article, Passage, Problem, Sentence, is_address
 from semsearch.store import SEGMENT_ROWS, Codes, FileRow
 from semsearch.store.naming import Named
 from semsearch.store.tables import Spans, sentence_bytes
@@ -117,6 +118,10 @@ class EngineWriter:
     def real_path(self, stored: str) -> Path:
         """The absolute path of what `stored_path` gave."""
         return Path(stored)
+
+    def imported_path(self, exported: str) -> str:
+        """The path of a file that another index had: where that is relative, below the working directory."""
+        return exported if is_address(exported) else os.path.abspath(exported)
 
     def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id, by which `add_article` and `set_problems` know it."""
@@ -244,7 +249,7 @@ class EngineWriter:
             known = sorted(replaced & self._known.keys())
             for first in range(0, len(known), _ARTICLES):
                 before |= {entry.id: entry for entry in draft.before.articles_of(known[first : first + _ARTICLES])}
-            before |= {number: entry for number in self._gone_articles if (entry := draft.before.article(number)) is not None}
+            before |= {entry.id: entry for entry in draft.before.numbered(sorted(self._gone_articles))}
         tally = _Tally.of(self.meta if self._before and not self._fresh else {})
         stay: set[int] = set()
         with self._staged.vectors(fingerprint.dimension) as vectors:
@@ -266,23 +271,23 @@ class EngineWriter:
         self, vectors: Vectors, before: Mapping[int, ArticleEntry], stay: set[int], tally: _Tally
     ) -> Iterator[tuple[list[ArticleEntry], list[PassageEntry], list[Value]]]:
         """Staged articles as the engine takes them, some at a time; those that it has are only noted."""
-        articles: list[ArticleEntry] = []
-        passages: list[PassageEntry] = []
+        batch: list[tuple[ArticleEntry, StoredArticle]] = []
         values: dict[int, Value] = {}
+        waiting = 0
         for stored in self._staged.contents():
             entry, found = self._entry(stored)
             if entry.id in before:
                 stay.add(entry.id)
                 continue
             tally.add([entry])
-            articles.append(entry)
-            passages += [self._passage(entry, place, row, vectors) for place, row in enumerate(stored.rows)]
+            batch.append((entry, stored))
             values |= {value.id: value for value in found}
-            if len(articles) >= _ARTICLES or len(passages) >= _PASSAGES:
-                yield articles, passages, list(values.values())
-                articles, passages, values = [], [], {}
-        if articles:
-            yield articles, passages, list(values.values())
+            waiting += entry.n_passages
+            if len(batch) >= _ARTICLES or waiting >= _PASSAGES:
+                yield [article for article, _ in batch], self._passages(batch, vectors), list(values.values())
+                batch, values, waiting = [], {}, 0
+        if batch:
+            yield [article for article, _ in batch], self._passages(batch, vectors), list(values.values())
 
     def _entry(self, stored: StoredArticle) -> tuple[ArticleEntry, list[Value]]:
         said = [stored.title.encode(), json.dumps(stored.metadata, sort_keys=True).encode(), *map(_said, stored.rows)]
@@ -299,14 +304,24 @@ class EngineWriter:
             values,
         )  # fmt: skip
 
-    def _passage(self, article: ArticleEntry, place: int, row: StoredRow, vectors: Vectors) -> PassageEntry:
-        number = np.asarray([row.row], np.int64)
-        words = vectors.words(number)[0]
-        kept = Kept(vectors.take(number)[0], words, vectors.sentences(row.row))
-        terms = self._terms(row.language, article.title, row.passage)
-        return PassageEntry(
-            numbers.passage_row(article.id, place), article.id, place, row.passage, row.embedding, row.language, terms, kept
-        )
+    def _passages(self, batch: Sequence[tuple[ArticleEntry, StoredArticle]], vectors: Vectors) -> list[PassageEntry]:
+        """The passages of some articles with what the model made of them."""
+        given = [(article, place, row) for article, stored in batch for place, row in enumerate(stored.rows)]
+        rows = np.asarray([row.row for _, _, row in given], np.int64)
+        kept = map(Kept, vectors.take(rows), vectors.words(rows), map(vectors.sentences, rows.tolist()))
+        return [
+            PassageEntry(
+                row=numbers.passage_row(article.id, place),
+                article=article.id,
+                place=place,
+                passage=row.passage,
+                embedding=row.embedding,
+                language=row.language,
+                terms=self._terms(row.language, article.title, row.passage),
+                kept=each,
+            )
+            for (article, place, row), each in zip(given, kept, strict=True)
+        ]
 
     def _terms(self, language: str, title: str, passage: Passage) -> Terms:
         analyzer = self._analyzers.get(language) or self._analyzers.setdefault(language, Analyzer(language))

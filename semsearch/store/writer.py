@@ -181,6 +181,10 @@ class Writer:
         """The absolute path of what `stored_path` gave."""
         return Path(os.path.normpath(self._base / stored))
 
+    def imported_path(self, exported: str) -> str:
+        """The path, as it is kept, of a file that another index had: where that is relative, below the folder around this one."""
+        return exported
+
     def add_file(self, path: str, source: str, sha256: bytes, columns: Mapping[str, str] | None = None) -> int:
         """A new file's id.
 
