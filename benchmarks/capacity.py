@@ -373,13 +373,15 @@ def asking(plan: Plan, sizes: Sequence[float]) -> str:
     rows: dict[str, list[str]] = {
         "a warm question": [],
         "of it, the arm of vectors": [],
-        "questions a second of a machine (**assumed**: in proportion to cores)": [],
+        "questions a second of a machine (**assumed**: by its cores, or by what it reads of its memory)": [],
     }
     for n in sizes:
         best, worst = plan.asked(n)
         rows["a warm question"].append(milliseconds(best) if best == worst else f"{milliseconds(best)} to {milliseconds(worst)}")
         rows["of it, the arm of vectors"].append(milliseconds(plan.arm(n)))
-        rows["questions a second of a machine (**assumed**: in proportion to cores)"].append(count(plan.questions(n)))
+        rows["questions a second of a machine (**assumed**: by its cores, or by what it reads of its memory)"].append(
+            count(plan.questions(n))
+        )
     return _by_size(sizes, rows)
 
 
