@@ -12,10 +12,12 @@ Deliberately not here: text.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +168,25 @@ def tables() -> str:
     return f"Format {FORMAT}:\n\n```sql\n{SCHEMA.strip()}\n```\n"
 
 
-GENERATED: dict[str, Callable[[], str]] = {"commands": commands, "http": http, "tables": tables}
+def capacity(name: str) -> str:
+    """A table of the capacity plan."""
+    spec = importlib.util.spec_from_file_location("capacity", ROOT / "benchmarks" / "capacity.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules.setdefault("capacity", importlib.util.module_from_spec(spec))
+    if not hasattr(module, "FIGURES"):
+        spec.loader.exec_module(module)
+    made: dict[str, str] = module.tables(module.planned())
+    return made[name]
+
+
+CAPACITY = ("figures", "passage", "storage", "encoding", "asking", "engines", "year", "numbers")
+GENERATED: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "http": http,
+    "tables": tables,
+    **{f"capacity_{name}": partial(capacity, name) for name in CAPACITY},
+}
 
 
 def renewed(markdown: str) -> str:
