@@ -29,7 +29,7 @@ DIMENSION = 384
 LAYERS = 6
 INNER = 1536
 """Of all-MiniLM-L6-v2: how wide its feed-forward layers are."""
-NUMBERS = 10**18
+NUMBERS = 2**63 - 1
 """How many numbers passages in an engine can have (`semsearch/engines/numbers.py`)."""
 
 POSTGRES_MOST = 2**31

@@ -44,7 +44,8 @@ __all__ = [
 
 PASSAGE = "text, headings, paragraph, line, start, stop, sentences, page"
 """The columns that `passage` takes."""
-_PUBLIC = re.compile(r"([1-9]\d{0,17})-[0-9a-f]{10}", re.ASCII)
+_PUBLIC = re.compile(r"([1-9]\d{0,18})-[0-9a-f]{10}", re.ASCII)
+_MOST_NUMBER = 2**63 - 1
 _MOST_DIMENSIONS = 2**20
 _MOST_DEPTH = 2**20
 _WIDTHS = (1, 2, 4)
@@ -106,7 +107,8 @@ def public_id(number: int, *said: str) -> str:
 def number_of(public: str) -> int:
     """The row's number in a name of `public_id`; 0, which no row has, in anything else."""
     match = _PUBLIC.fullmatch(public)
-    return int(match[1]) if match else 0
+    number = int(match[1]) if match else 0
+    return number if number <= _MOST_NUMBER else 0
 
 
 class Spans(NamedTuple):

@@ -18,7 +18,7 @@ from semsearch.engines.milvus.conditions import condition_of, is_of_articles
 from semsearch.engines.milvus.entities import ARTICLE, CODES, FILE, KEY, PASSAGE, SLOTS, VALUE, number_of, token
 from semsearch.engines.milvus.record import Record, named
 from semsearch.engines.milvus.scoring import scores, tokens_of
-from semsearch.engines.numbers import key_id
+from semsearch.engines.numbers import MOST, key_id
 from semsearch.engines.seam import Among, ArticleEntry, Asked, Field, Kept, PassageEntry, Terms, Value
 from semsearch.errors import IndexCorrupt
 from semsearch.protocols import Found
@@ -53,7 +53,6 @@ _ENTERED = 50
 _MOST_FACTS = 200_000
 _MOST_LISTED = 1_000_000
 _RECORD = ("number", "parent", "piece", "pieces", "born", "gone", "body")
-_MOST_NUMBER = 10**18
 
 
 class Cache:
@@ -391,7 +390,7 @@ class MilvusSnapshot:
             return []
         share = 1.5 * n / max(1, self._record.counts.passages)
         while True:
-            condition = self._seen(f"row <= {int(min(share, 1) * _MOST_NUMBER)}")
+            condition = self._seen(f"row <= {min(MOST, int(share * MOST))}")
             found = self._client.pages(self._names["passages"], condition, ["row"], self._record.at)
             rows = sorted(int(each["row"]) for each in found)
             if len(rows) >= n or share >= 1:
