@@ -14,14 +14,17 @@ from engine_servers import ENGINES
 from helpers import build, run, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_engine import MemoryEngine
+from memory_engine import MemoryEngine, State
 
 import semsearch
 from semsearch import engines, filters
+from semsearch.encoder import cache_folder
 from semsearch.engines import narrowing
 from semsearch.engines.narrowing import values_of
 from semsearch.engines.seam import Among, Every, Having, Some, Without
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
+from semsearch.importer import import_passages
+from semsearch.store import DATABASE
 
 ADDRESS = "milvus://someone:secret@nowhere:1/articles?timeout=3"
 SHOWN = ("end", "line", "paragraph", "page", "text", "title", "heading", "metadata", "path", "highlight", "duplicates")
@@ -513,6 +516,50 @@ def test_later_versions_are_refused_and_earlier_words_made_anew(folder: Path, re
     del engines.connect(remembered).state.meta["n_files"]
     with pytest.raises(IndexCorrupt, match="does not say what it is"):
         semsearch.open(remembered)
+
+
+def test_an_index_that_was_dropped_and_made_anew_is_another(folder: Path, tmp_path: Path, remembered: str):
+    """Its generations count from 1 again, and nothing that was remembered of the old ones is taken for theirs."""
+    engine = engines.connect(remembered)
+    build(folder, remembered)
+    with semsearch.open(remembered, encoder=FakeEncoder()) as opened:
+        opened.search("gas", mode="lexical", where="n>=3")
+        vars(engine.state).update(vars(State()))
+        write(tmp_path / "others", "four.md", "gas, oil", "aid", title="Fourth")
+        build(tmp_path / "others", remembered)
+        with semsearch.open(remembered, encoder=FakeEncoder()) as wanted:
+            assert wanted.generation == opened.generation == 1
+            for mode in ("hybrid", "dense", "lexical"):
+                found = opened.search("gas aid", mode=mode)
+                assert [hit.to_dict() for hit in found] == [hit.to_dict() for hit in wanted.search("gas aid", mode=mode)]
+        assert opened.refresh()
+
+
+def test_a_damaged_folder_of_what_is_not_committed_is_made_anew(folder: Path, remembered: str, caplog):
+    class Failing(FakeEncoder):
+        def encode_passages(self, passages):
+            yield next(iter(super().encode_passages(passages)))
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        build(folder, remembered, Failing())
+    (staged,) = (cache_folder() / "engines").iterdir()
+    (staged / DATABASE).write_bytes(b"no database at all" * 1000)
+    report, encoded = build(folder, remembered)
+    assert len(encoded) == report.passages == 12
+    assert "is not used" in caplog.text
+    assert not staged.exists()
+
+
+def test_two_names_of_a_file_are_one_in_an_import(folder: Path, tmp_path: Path, remembered: str, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with semsearch.build([str(folder)], tmp_path / "local", encoder=FakeEncoder()) as local:
+        local.export(tmp_path / "all.jsonl")
+    header, *lines = (tmp_path / "all.jsonl").read_text().splitlines()
+    rows = [{**json.loads(line), "path": path} for line, path in zip(lines, ("a.md", "./a.md"), strict=False)]
+    (tmp_path / "two.jsonl").write_text("\n".join([header, *map(json.dumps, rows)]))
+    with pytest.raises(InputError, match=r"two\.jsonl"):
+        import_passages(tmp_path / "two.jsonl", remembered, encoder=FakeEncoder())
 
 
 def test_an_article_has_a_number_of_its_own_whatever_its_metadata_say(folder: Path, remembered: str, monkeypatch):

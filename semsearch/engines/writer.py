@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ from semsearch.engines import numbers
 from semsearch.engines.facts import FORMAT, canaries_of, canaries_text, fingerprint_of, languages_of, readable
 from semsearch.engines.narrowing import MOST_VALUES, values_of
 from semsearch.engines.seam import ArticleEntry, Kept, PassageEntry, Terms, Value, together
-from semsearch.errors import InputError
+from semsearch.errors import IndexCorrupt, IndexTooNew, InputError
 from semsearch.lexical import Analyzer
 from semsearch.protocols import Fingerprint
 from semsearch.records import Article, Passage, Problem, Sentence, is_address
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from semsearch.vectors import Vectors
 
 __all__ = ["EngineWriter"]
+
+logger = logging.getLogger("semsearch")
 
 _ARTICLES = 200
 """Articles that go to the engine at a time, at most; and passages of them, about."""
@@ -91,7 +95,16 @@ class EngineWriter:
         self._known = {} if fresh or not self._before else {file.id: file for file in self._draft.before.files()}
         self._done = False
         self._analyzers: dict[str, Analyzer] = {}
-        self._staged = Writer(self._staging)
+        self._staged = self._opened()
+
+    def _opened(self) -> Writer:
+        """The folder of what is not committed; where it cannot be gone on with, it is made anew: it only saves work."""
+        try:
+            return Writer(self._staging)
+        except (IndexCorrupt, IndexTooNew) as error:
+            logger.warning("%s: what an interrupted run has encoded is not used: %s", self.where, error)
+            shutil.rmtree(self._staging)
+            return Writer(self._staging)
 
     @property
     def fingerprint(self) -> Fingerprint | None:
@@ -265,7 +278,8 @@ class EngineWriter:
         gone = self._gone - set(ids.values())
         draft.drop_files(sorted(gone))
         n_files = len({*self._known, *ids.values()} - gone)
-        draft.commit({**meta, **tally.facts(), "n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION)})
+        made = {"n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION), "stamp": secrets.token_hex(8)}
+        draft.commit({**meta, **tally.facts(), **made})
 
     def _batches(
         self, vectors: Vectors, before: Mapping[int, ArticleEntry], stay: set[int], tally: _Tally
