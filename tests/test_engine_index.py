@@ -551,6 +551,14 @@ def test_a_damaged_folder_of_what_is_not_committed_is_made_anew(folder: Path, re
     assert not staged.exists()
 
 
+def test_an_article_of_more_values_than_filters_look_at_is_told(tmp_path: Path, remembered: str, caplog):
+    (tmp_path / "many.jsonl").write_text(json.dumps({"title": "Many", "text": "The gas was sold.", "tags": [*range(5000)]}))
+    build(tmp_path / "many.jsonl", remembered)
+    assert "many.jsonl#1: filters look at 4,000 of the 5,0" in caplog.text
+    with semsearch.open(remembered, encoder=FakeEncoder()) as opened:
+        assert len(opened.search("gas", where=["title=Many", "tags=7"])) == 1
+
+
 def test_two_names_of_a_file_are_one_in_an_import(folder: Path, tmp_path: Path, remembered: str, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with semsearch.build([str(folder)], tmp_path / "local", encoder=FakeEncoder()) as local:

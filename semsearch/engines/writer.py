@@ -278,8 +278,8 @@ class EngineWriter:
         gone = self._gone - set(ids.values())
         draft.drop_files(sorted(gone))
         n_files = len({*self._known, *ids.values()} - gone)
-        made = {"n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION), "stamp": secrets.token_hex(8)}
-        draft.commit({**meta, **tally.facts(), **made})
+        own = {"n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION), "stamp": secrets.token_hex(8)}
+        draft.commit({**meta, **tally.facts(), **own})
 
     def _batches(
         self, vectors: Vectors, before: Mapping[int, ArticleEntry], stay: set[int], tally: _Tally
@@ -307,7 +307,7 @@ class EngineWriter:
         said = [stored.title.encode(), json.dumps(stored.metadata, sort_keys=True).encode(), *map(_said, stored.rows)]
         number = numbers.article_id(stored.path, stored.record, [stored.source.encode(), *said])
         values, keys = values_of(stored.source + stored.record, stored.title, stored.metadata)
-        ids = (*keys, *(value.id for value in values))[:MOST_VALUES]
+        ids = _ids(stored.source + stored.record, keys, values)
         languages = Counter(row.language for row in stored.rows)
         file = numbers.file_id(stored.path)
         return (
@@ -365,7 +365,7 @@ class EngineWriter:
         # All that is kept of it is in its number already.
         said = [source.encode(), str(entry.id).encode()]
         values, keys = values_of(source + entry.record, entry.title, entry.metadata)
-        ids = (*keys, *(value.id for value in values))[:MOST_VALUES]
+        ids = _ids(source + entry.record, keys, values)
         number = numbers.article_id(entry.path, entry.record, said)
         return entry._replace(id=number, source=source, values=ids), values
 
@@ -414,6 +414,15 @@ class _Tally:
             "n_passages": str(self._n_passages),
             "languages": json.dumps(kept, ensure_ascii=False),
         }
+
+
+def _ids(source: str, keys: Sequence[int], values: Sequence[Value]) -> tuple[int, ...]:
+    """What filters can look at: no more than an engine takes, its source and title before its metadata."""
+    if (found := len(keys) + len(values)) > MOST_VALUES:
+        logger.warning(
+            "%s: filters look at %s of the %s keys and values of its metadata", source, f"{MOST_VALUES:,}", f"{found:,}"
+        )
+    return (*keys, *(value.id for value in values))[:MOST_VALUES]
 
 
 def _said(row: StoredRow) -> bytes:
