@@ -142,10 +142,10 @@ class _Importer(Run):
         fitting = header.cut == str(self._cutting) and header.fingerprint.same_questions(encoder.fingerprint)
         seen: set[str] = set()
         for exported, rows in groupby(self._told(progress), attrgetter("path")):
-            if exported in seen:
-                raise self._scattered(exported)
-            seen.add(exported)
             path = self._writer.imported_path(exported)
+            if path in seen:
+                raise self._scattered(exported)
+            seen.add(path)
             before = known.get(path)
             if before:
                 self._writer.remove_files([before.id])

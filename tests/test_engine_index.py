@@ -12,11 +12,19 @@ import pytest
 from conftest import FakeEncoder
 from engine_servers import ENGINES
 from helpers import build, run, write
-from memory_engine import MemoryEngine
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from memory_engine import MemoryEngine, State
 
 import semsearch
-from semsearch import engines
+from semsearch import engines, filters
+from semsearch.encoder import cache_folder
+from semsearch.engines import narrowing
+from semsearch.engines.narrowing import values_of
+from semsearch.engines.seam import Among, Every, Having, Some, Without
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
+from semsearch.importer import import_passages
+from semsearch.store import DATABASE
 
 ADDRESS = "milvus://someone:secret@nowhere:1/articles?timeout=3"
 SHOWN = ("end", "line", "paragraph", "page", "text", "title", "heading", "metadata", "path", "highlight", "duplicates")
@@ -145,6 +153,58 @@ def test_filters_mean_the_same(index, local, where: str):
     assert [article.source for article in index.articles(where=where)] == [
         article.source for article in local.articles(where=where)
     ]
+
+
+_KEYS = st.sampled_from(["a", "b", "a.b", "metadata", "metadata.a", "metadata.metadata.a", "source", "title", "", ".", "a."])
+_LEAVES = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(
+    [1.5, float("nan"), float("inf"), 10**70, "", "true", "True", "1", "1.0", "2019", "2019-09-27", "oil", "a*", "nan", "x" * 70]
+)  # fmt: skip
+_METADATA = st.dictionaries(
+    _KEYS,
+    st.recursive(_LEAVES, lambda below: st.lists(below, max_size=3) | st.dictionaries(_KEYS, below, max_size=3), max_leaves=6),
+    max_size=4,
+)
+_VALUES = st.booleans() | st.integers(-2, 2) | st.sampled_from(
+    ["true", "TRUE", "1", "1.0", "2019", "2019-09", "oil", "o*", "*", "[a-z]*", "nan", "inf", str(10**70), "x" * 70, "a"]
+)  # fmt: skip
+_CONDITIONS = st.builds(
+    lambda key, operator, values: filters.parse({key: {operator: values}}),
+    st.sampled_from(["a", "b", "a.b", "a.a", "metadata.a", "metadata.metadata.a", "metadata.a.b", "source", "title", "."]),
+    st.sampled_from(["=", "!="]),
+    st.lists(_VALUES, min_size=1, max_size=3),
+) | st.builds(
+    lambda key, operator, value: filters.parse({key: {operator: value}}),
+    st.sampled_from(["a", "b", "metadata.a"]), st.sampled_from([">", ">=", "<"]), st.sampled_from([0, 1, "2019", "2019-09"]),
+)  # fmt: skip
+_FILTERS = st.recursive(
+    _CONDITIONS,
+    lambda below: st.tuples(
+        st.sampled_from([filters.all_of, filters.any_of, filters.none_of]), st.lists(below, max_size=3)
+    ).map(lambda made: made[0](*made[1])),
+    max_leaves=4,
+)  # fmt: skip
+_ARTICLES = st.tuples(st.sampled_from(["a/b.md", "a/c.jsonl#3", "/x"]), st.sampled_from(["", "oil", "2019"]), _METADATA)
+
+
+def _meets(ids: set[int], among: Among) -> bool:
+    if isinstance(among, Having):
+        return not ids.isdisjoint(among.values)
+    if isinstance(among, Without):
+        return not _meets(ids, among.of)
+    assert isinstance(among, Every | Some)
+    return (all if isinstance(among, Every) else any)(_meets(ids, each) for each in among.of)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_ARTICLES, min_size=1, max_size=3), _FILTERS)
+@example([("a", "", {"a": float("nan")})], filters.parse("a=nan"))
+@example([("a", "", {"a": 10**70})], filters.parse(f"a={10**70}"))
+def test_filters_leave_what_they_match(articles: list[tuple[str, str, dict[str, Any]]], wanted: filters.Filter):
+    stored = [values_of(*article) for article in articles]
+    values = {value.id: value for found, _ in stored for value in found}.values()
+    left = narrowing.among(wanted, lambda key: [value for value in values if value.key == key])
+    for article, (found, keys) in zip(articles, stored, strict=True):
+        assert _meets({*keys, *(value.id for value in found)}, left) == wanted.matches(*article)
 
 
 def test_filters_of_python_mean_the_same(index, local):
@@ -458,6 +518,80 @@ def test_later_versions_are_refused_and_earlier_words_made_anew(folder: Path, re
         semsearch.open(remembered)
 
 
+def test_an_index_that_was_dropped_and_made_anew_is_another(folder: Path, tmp_path: Path, remembered: str):
+    """Its generations count from 1 again, and nothing that was remembered of the old ones is taken for theirs."""
+    engine = engines.connect(remembered)
+    build(folder, remembered)
+    with semsearch.open(remembered, encoder=FakeEncoder()) as opened:
+        opened.search("gas", mode="lexical", where="n>=3")
+        vars(engine.state).update(vars(State()))
+        write(tmp_path / "others", "four.md", "gas, oil", "aid", title="Fourth")
+        build(tmp_path / "others", remembered)
+        with semsearch.open(remembered, encoder=FakeEncoder()) as wanted:
+            assert wanted.generation == opened.generation == 1
+            for mode in ("hybrid", "dense", "lexical"):
+                found = opened.search("gas aid", mode=mode)
+                assert [hit.to_dict() for hit in found] == [hit.to_dict() for hit in wanted.search("gas aid", mode=mode)]
+        assert opened.refresh()
+
+
+def test_a_damaged_folder_of_what_is_not_committed_is_made_anew(folder: Path, remembered: str, caplog):
+    class Failing(FakeEncoder):
+        def encode_passages(self, passages):
+            yield next(iter(super().encode_passages(passages)))
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        build(folder, remembered, Failing())
+    (staged,) = (cache_folder() / "engines").iterdir()
+    (staged / DATABASE).write_bytes(b"no database at all" * 1000)
+    report, encoded = build(folder, remembered)
+    assert len(encoded) == report.passages == 12
+    assert "is not used" in caplog.text
+    assert not staged.exists()
+
+
+def test_an_article_of_more_values_than_filters_look_at_is_told(tmp_path: Path, remembered: str, caplog):
+    (tmp_path / "many.jsonl").write_text(json.dumps({"title": "Many", "text": "The gas was sold.", "tags": [*range(5000)]}))
+    build(tmp_path / "many.jsonl", remembered)
+    assert "many.jsonl#1: filters look at 4,000 of the 5,0" in caplog.text
+    with semsearch.open(remembered, encoder=FakeEncoder()) as opened:
+        assert len(opened.search("gas", where=["title=Many", "tags=7"])) == 1
+
+
+def test_two_names_of_a_file_are_one_in_an_import(folder: Path, tmp_path: Path, remembered: str, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with semsearch.build([str(folder)], tmp_path / "local", encoder=FakeEncoder()) as local:
+        local.export(tmp_path / "all.jsonl")
+    header, *lines = (tmp_path / "all.jsonl").read_text().splitlines()
+    rows = [{**json.loads(line), "path": path} for line, path in zip(lines, ("a.md", "./a.md"), strict=False)]
+    (tmp_path / "two.jsonl").write_text("\n".join([header, *map(json.dumps, rows)]))
+    with pytest.raises(InputError, match=r"two\.jsonl"):
+        import_passages(tmp_path / "two.jsonl", remembered, encoder=FakeEncoder())
+
+
+def test_an_article_has_a_number_of_its_own_whatever_its_metadata_say(folder: Path, remembered: str, monkeypatch):
+    """Under the same number engines may have what is gone, and keep it: so a number stands for all that is kept."""
+    engine = engines.connect(remembered)
+    known: dict[int, object] = {}
+
+    def see() -> None:
+        for number, article in engine.state.articles.items():
+            assert known.setdefault(number, article) == article
+
+    def named(name: str) -> None:
+        monkeypatch.chdir(folder.parent)
+        build(name, remembered)
+        see()
+
+    path = folder / "deep" / "later.md"
+    named(str(folder))
+    for n in (3, 4):
+        path.write_text(path.read_text().replace("draft: true", f"draft: {n}").replace("draft: 3", f"draft: {n}"))
+        named(str(folder))
+        named("articles")
+
+
 def test_only_records_that_changed_are_written_again(folder: Path, remembered: str):
     build(folder, remembered)
     before = dict(engines.connect(remembered).state.passages)
@@ -475,6 +609,13 @@ def test_only_records_that_changed_are_written_again(folder: Path, remembered: s
     [
         (ADDRESS, "milvus://nowhere:1/articles"),
         ("postgresql://u:p@one:1,two:2/db?index=a&password=x", "postgresql://one:1,two:2/db?index=a"),
+        ("postgresql://u:pass/word@host/db", "postgresql://host/db"),
+        ("postgresql://u:pass?word@host/db", "postgresql://..."),
+        ("postgresql://u:pass#word@host/db", "postgresql://host/db"),
+        ("postgresql:///db?user=a@b&password=x", "postgresql:///db"),
+        ("postgresql://u@[::1]:5432/db", "postgresql://[::1]:5432/db"),
+        ("milvus://token?word@host/articles", "milvus://..."),
+        ("milvus://token@host/articles?index=FLAT&database=news", "milvus://host/articles?database=news"),
         ("index", "index"),
     ],
 )

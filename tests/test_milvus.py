@@ -14,7 +14,9 @@ from engine_entries import DIMENSION, META, article_of, file_of
 from milvus_server import address
 from test_engine_seam import fill, put
 
+from semsearch.engines import numbers
 from semsearch.engines.milvus import connect, draft, entities, lease
+from semsearch.engines.milvus import snapshot as snapshots
 from semsearch.engines.milvus.address import TOKEN, parse
 from semsearch.engines.milvus.client import Client
 from semsearch.engines.milvus.conditions import condition_of, is_of_articles
@@ -44,7 +46,7 @@ def test_an_address_is_read_whole():
     found = parse(
         "milvus://root:s%40fe@db.example:443/articles?database=news&tls=true&ca_pem=/c.pem&server_name=db&timeout=2.5&ef=400"
     )
-    assert found.shown == "milvus://db.example:443/articles"
+    assert found.shown == "milvus://db.example:443/articles?database=news"
     assert (found.uri, found.token, found.database, found.timeout) == ("https://db.example:443", "root:s@fe", "news", 2.5)
     assert found.tls == {"server_pem_path": "/c.pem", "server_name": "db", "secure": True}
     both = parse("milvus://host/a?ca_pem=/c.pem&client_pem=/m.pem&client_key=/m.key")
@@ -79,12 +81,16 @@ def test_a_token_may_come_from_the_environment(monkeypatch):
         ("milvus://host/a?timeout=nan", "above 0"),
         ("milvus://host/a?index=IVF", "AUTOINDEX, FLAT"),
         ("milvus://host/a?ef", "no address"),
+        ("milvus://s3cret/s3cret@host/a", "%2F"),
+        ("milvus://s3cret?s3cret@host/a", "host and collection|no address"),
+        ("milvus://host:s3cret/a", "no address"),
     ],
 )
 def test_a_wrong_address_is_refused(wrong: str, told: str):
     with pytest.raises(InputError, match=told) as caught:
-        parse(wrong.replace("://", "://user:s3cret@", 1))
+        parse(wrong if "s3cret" in wrong else wrong.replace("://", "://user:s3cret@", 1))
     assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_server_that_does_not_answer_is_told_without_secrets():
@@ -428,3 +434,20 @@ def test_what_is_whole_is_not_asked_whose_it_is(engine, monkeypatch):
     assert conditions() == [True]
     fill(engine, {3: 0}, {**META, "generation": "3"})
     assert conditions() == [False]
+
+
+def test_what_few_may_come_back_is_compared_one_by_one(engine, monkeypatch):
+    """A graph of many equal vectors may not lead to the others at all."""
+    fill(engine, dict.fromkeys(range(6), 0))
+    queries = np.random.default_rng(0).standard_normal((3, DIMENSION)).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    few = Having((numbers.value_id("metadata.nested.flag", True),))
+    with engine.snapshot() as snapshot:
+        monkeypatch.setattr(snapshots, "_COMPARED", 0)
+        searched = snapshot.nearest(queries, 4, few)
+        monkeypatch.undo()
+        monkeypatch.setattr(Client, "search", None)
+        for found, wanted in zip(snapshot.nearest(queries, 4, few), searched, strict=True):
+            assert found.rows.tolist() == wanted.rows.tolist()
+            assert found.scores == pytest.approx(wanted.scores, abs=1e-5)
+        assert [len(found.rows) for found in snapshot.nearest(queries, 4, Having((1,)))] == [0, 0, 0]

@@ -52,6 +52,12 @@ def ask(engine: PostgresEngine, statement: str) -> list[tuple]:
 # Addresses
 
 
+def test_half_a_password_is_not_taken_for_a_host():
+    with pytest.raises(InputError, match="%2F") as caught:
+        Address.parse("postgresql://u:sec/ret@host/db")
+    assert "ret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("address", "schema", "shown"),
     [

@@ -20,7 +20,7 @@ from helpers import Served, build, run, write
 
 import semsearch
 from semsearch import newest
-from semsearch.errors import IndexCorrupt, IndexLocked, InputError
+from semsearch.errors import EngineError, IndexCorrupt, IndexLocked, InputError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
@@ -171,7 +171,9 @@ def test_other_methods_are_told_which_there_are(asked):
         assert (answer.status_code, answer.headers["content-type"], answer.headers["allow"]) == (405, PROBLEM, allowed)
 
 
-@pytest.mark.parametrize(("error", "status"), [(IndexCorrupt, 503), (IndexLocked, 503), (InputError, 400), (RuntimeError, 500)])
+@pytest.mark.parametrize(
+    ("error", "status"), [(IndexCorrupt, 503), (IndexLocked, 503), (EngineError, 503), (InputError, 400), (RuntimeError, 500)]
+)
 def test_errors_of_the_library(asked, index, monkeypatch, error: type[Exception], status: int):
     def fail(*_, **__):
         raise error("told so: do this")

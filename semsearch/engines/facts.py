@@ -2,7 +2,7 @@
 
 As those of a folder's index (``generation``, ``format``, ``version``, ``fingerprint``, ``passages``, ``codes``, ``engine``), and
 what a folder's index has tables for: ``words`` (the version of `lexical`), ``languages``, ``canaries``, ``n_files``,
-``n_articles``, ``n_passages``.
+``n_articles``, ``n_passages``; and ``stamp``, which no other commit has.
 
 Deliberately not here: where they are kept.
 """
@@ -23,7 +23,7 @@ from semsearch.protocols import Fingerprint
 if TYPE_CHECKING:
     from semsearch.protocols import Matrix
 
-__all__ = ["FORMAT", "canaries_of", "canaries_text", "fingerprint_of", "languages_of", "readable"]
+__all__ = ["FORMAT", "canaries_of", "canaries_text", "fingerprint_of", "generation_of", "languages_of", "readable"]
 
 FORMAT = 1
 """Of indexes in engines; raised when a reader of before would misread one."""
@@ -47,6 +47,11 @@ def readable(meta: Mapping[str, str], where: str) -> None:
         raise IndexTooNew(f"the index at {where} was written by semsearch {meta.get('version')}: upgrade semsearch")
     if words < lexical.VERSION or min(counts) < 0:
         raise IndexCorrupt(f"the index at {where} has words as semsearch {meta.get('version')} made them: {_ANEW}")
+
+
+def generation_of(meta: Mapping[str, str]) -> str:
+    """What no other generation has: numbers begin again where an index was dropped and made anew at the same address."""
+    return f"{meta['generation']} {meta.get('stamp', '')}"
 
 
 def fingerprint_of(meta: Mapping[str, str], where: str) -> Fingerprint:

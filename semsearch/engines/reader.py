@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.engines.arms import Cache, EngineLexical, EngineVectors
-from semsearch.engines.facts import canaries_of, fingerprint_of, languages_of, readable
+from semsearch.engines.facts import canaries_of, fingerprint_of, generation_of, languages_of, readable
 from semsearch.engines.narrowing import among
 from semsearch.engines.seam import Among, ArticleEntry, together
 from semsearch.errors import IndexCorrupt, IndexMissing, InputError
@@ -87,7 +87,7 @@ class EngineReader:
     def superseded(self) -> bool:
         """Whether there is another generation than when this was last asked to be `reopened`."""
         with self._snapshot() as snapshot:
-            return snapshot.meta["generation"] != self.meta["generation"]
+            return generation_of(snapshot.meta) != generation_of(self.meta)
 
     def reopened(self) -> EngineReader:
         """The same reader: every search is of the newest generation."""
@@ -131,7 +131,7 @@ class EngineReader:
             return self._reading[1]
 
     def cache(self, generation: str) -> Cache:
-        """What is remembered of a generation; of one at a time."""
+        """What is remembered of a generation, by `generation_of`; of one at a time."""
         with self._lock:
             if self._cache[0] != generation:
                 self._cache = (generation, Cache())
@@ -139,7 +139,7 @@ class EngineReader:
 
     def among(self, wanted: Filter, snapshot: Snapshot) -> Among:
         """The passages that a filter leaves; kept for the next time."""
-        generation = snapshot.meta["generation"]
+        generation = generation_of(snapshot.meta)
         with self._lock:
             known = self._allowed.get(wanted)
         if known is None or known[0] != generation:
@@ -163,7 +163,7 @@ class EngineView:
         self.meta = dict(snapshot.meta)
         self.where = self.folder = reader.where
         self.fingerprint: Fingerprint = fingerprint_of(self.meta, self.where)
-        self._cache = reader.cache(self.meta["generation"])
+        self._cache = reader.cache(generation_of(self.meta))
         self._vectors = EngineVectors(
             snapshot, self._cache, self.fingerprint.dimension, has_words=self.meta.get("codes") != "none"
         )

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,7 @@ from semsearch.engines import numbers
 from semsearch.engines.facts import FORMAT, canaries_of, canaries_text, fingerprint_of, languages_of, readable
 from semsearch.engines.narrowing import MOST_VALUES, values_of
 from semsearch.engines.seam import ArticleEntry, Kept, PassageEntry, Terms, Value, together
-from semsearch.errors import InputError
+from semsearch.errors import IndexCorrupt, IndexTooNew, InputError
 from semsearch.lexical import Analyzer
 from semsearch.protocols import Fingerprint
 from semsearch.records import Article, Passage, Problem, Sentence, is_address
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from semsearch.vectors import Vectors
 
 __all__ = ["EngineWriter"]
+
+logger = logging.getLogger("semsearch")
 
 _ARTICLES = 200
 """Articles that go to the engine at a time, at most; and passages of them, about."""
@@ -91,7 +95,16 @@ class EngineWriter:
         self._known = {} if fresh or not self._before else {file.id: file for file in self._draft.before.files()}
         self._done = False
         self._analyzers: dict[str, Analyzer] = {}
-        self._staged = Writer(self._staging)
+        self._staged = self._opened()
+
+    def _opened(self) -> Writer:
+        """The folder of what is not committed; where it cannot be gone on with, it is made anew: it only saves work."""
+        try:
+            return Writer(self._staging)
+        except (IndexCorrupt, IndexTooNew) as error:
+            logger.warning("%s: what an interrupted run has encoded is not used: %s", self.where, error)
+            shutil.rmtree(self._staging)
+            return Writer(self._staging)
 
     @property
     def fingerprint(self) -> Fingerprint | None:
@@ -265,7 +278,8 @@ class EngineWriter:
         gone = self._gone - set(ids.values())
         draft.drop_files(sorted(gone))
         n_files = len({*self._known, *ids.values()} - gone)
-        draft.commit({**meta, **tally.facts(), "n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION)})
+        own = {"n_files": str(n_files), "format": str(FORMAT), "words": str(lexical.VERSION), "stamp": secrets.token_hex(8)}
+        draft.commit({**meta, **tally.facts(), **own})
 
     def _batches(
         self, vectors: Vectors, before: Mapping[int, ArticleEntry], stay: set[int], tally: _Tally
@@ -293,7 +307,7 @@ class EngineWriter:
         said = [stored.title.encode(), json.dumps(stored.metadata, sort_keys=True).encode(), *map(_said, stored.rows)]
         number = numbers.article_id(stored.path, stored.record, [stored.source.encode(), *said])
         values, keys = values_of(stored.source + stored.record, stored.title, stored.metadata)
-        ids = (*keys, *(value.id for value in values))[:MOST_VALUES]
+        ids = _ids(stored.source + stored.record, keys, values)
         languages = Counter(row.language for row in stored.rows)
         file = numbers.file_id(stored.path)
         return (
@@ -333,7 +347,7 @@ class EngineWriter:
             moved = [entry for entry in before.values() if entry.file == number]
             for entry in moved:
                 kept = list(self._draft.before.entries([entry.id]))
-                article, values = self._renamed(entry, source, kept)
+                article, values = self._renamed(entry, source)
                 tally.add([article])
                 passages = [
                     each._replace(
@@ -346,10 +360,12 @@ class EngineWriter:
                 ]
                 self._draft.put([article], passages, values)
 
-    def _renamed(self, entry: ArticleEntry, source: str, kept: Sequence[PassageEntry]) -> tuple[ArticleEntry, list[Value]]:
-        said = [source.encode(), entry.title.encode(), *(each.embedding for each in kept)]
+    @staticmethod
+    def _renamed(entry: ArticleEntry, source: str) -> tuple[ArticleEntry, list[Value]]:
+        # All that is kept of it is in its number already.
+        said = [source.encode(), str(entry.id).encode()]
         values, keys = values_of(source + entry.record, entry.title, entry.metadata)
-        ids = (*keys, *(value.id for value in values))[:MOST_VALUES]
+        ids = _ids(source + entry.record, keys, values)
         number = numbers.article_id(entry.path, entry.record, said)
         return entry._replace(id=number, source=source, values=ids), values
 
@@ -398,6 +414,15 @@ class _Tally:
             "n_passages": str(self._n_passages),
             "languages": json.dumps(kept, ensure_ascii=False),
         }
+
+
+def _ids(source: str, keys: Sequence[int], values: Sequence[Value]) -> tuple[int, ...]:
+    """What filters can look at: no more than an engine takes, its source and title before its metadata."""
+    if (found := len(keys) + len(values)) > MOST_VALUES:
+        logger.warning(
+            "%s: filters look at %s of the %s keys and values of its metadata", source, f"{MOST_VALUES:,}", f"{found:,}"
+        )
+    return (*keys, *(value.id for value in values))[:MOST_VALUES]
 
 
 def _said(row: StoredRow) -> bytes:
