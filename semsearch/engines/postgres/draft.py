@@ -406,11 +406,18 @@ class Buffer:
             yield term, field, records[start:stop].tobytes()
 
 
+# Not ON CONFLICT: that takes a number for each term that is known already, too, and numbers end at two billion.
 _COUNT = """
-INSERT INTO {terms} AS t (term, title, heading, whole) SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[])
-ON CONFLICT (term) DO UPDATE SET title = t.title + excluded.title, heading = t.heading + excluded.heading,
-    whole = t.whole + excluded.whole
-RETURNING term, id
+WITH given AS (
+    SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) AS u (term, title, heading, whole)
+), known AS (
+    UPDATE {terms} t SET title = t.title + g.title, heading = t.heading + g.heading, whole = t.whole + g.whole
+    FROM given g WHERE t.term = g.term RETURNING t.term, t.id
+), fresh AS (
+    INSERT INTO {terms} (term, title, heading, whole)
+    SELECT g.* FROM given g WHERE NOT EXISTS (SELECT FROM {terms} t WHERE t.term = g.term) RETURNING term, id
+)
+SELECT * FROM known UNION ALL SELECT * FROM fresh
 """
 _UNCOUNT = """
 UPDATE {terms} t SET title = t.title - c.title, heading = t.heading - c.heading, whole = t.whole - c.whole FROM (

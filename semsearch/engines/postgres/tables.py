@@ -247,11 +247,14 @@ def has_index(connection: Connection, tables: Tables, name: str) -> bool:
 
 
 def sweep(connection: Connection, schema: str, edition: int) -> None:
-    """Drop the tables of other editions, unless somebody still reads them; outside of any transaction."""
+    """Drop the tables of earlier editions, unless somebody still reads them; outside of any transaction.
+
+    :param edition: one that is or was the newest: another writer may have made a later one meanwhile.
+    """
     found = connection.execute("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = %s", [schema]).fetchall()
     numbers = [int(match[1]) for (name,) in found if (match := _COUNTS.fullmatch(name))]
     for number in numbers:
-        if number == edition:
+        if number >= edition:
             continue
         tables = Tables(schema, number)
         names = sql.SQL(", ").join(tables.sql(f"{{{name}}}") for name in _EDITIONED)
@@ -276,6 +279,9 @@ def _extend(connection: Connection, shown: str) -> None:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except errors.InsufficientPrivilege as error:
             raise EngineError(f"{shown} has no pgvector, and this user may not add it: {mend}") from error
+        except errors.UniqueViolation:
+            # Somebody who makes another index did so at the same moment.
+            pass
         except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
             raise EngineError(f"the server of {shown} has no pgvector: install pgvector 0.8 or later there") from error
         version = connection.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
