@@ -159,7 +159,36 @@ def test_who_may_only_read_reads_and_is_told_that_writing_is_not_for_them(engine
         assert len(snapshot.nearest(QUERIES[:1], 3, None)[0].rows) == min(3, len(article_of(0)[1]))
     with pytest.raises(EngineError, match="ask its administrator"):
         fill(reader, {1: 0})
+    # Also when all was forgotten, and the tables are others.
+    opened = engine.draft()
+    opened.forget()
+    opened.prepare(DIMENSION)
+    put(opened, {2: 0})
+    opened.commit(META)
+    with reader.snapshot() as snapshot:
+        assert [article.id for article in snapshot.articles(0, 9, None)] == [article_of(2)[0].id]
+        assert len(snapshot.nearest(QUERIES[:1], 99, None)[0].rows) == len(article_of(2)[1])
+        assert snapshot.frequencies("whole", ["part"]) == [len(article_of(2)[1]) - 1]
     reader.close()
+
+
+def test_who_writes_sees_all_that_was_committed_before_it_was_their_turn(engine: PostgresEngine):
+    """Also where the default is that a transaction sees what there was at its first statement."""
+    fill(engine, {0: 0})
+    options = "options=-c%20default_transaction_isolation%3Dserializable"
+    other = connect(f"{postgres_server.shared().address}?index={engine._address.schema}&{options}")
+    assert isinstance(other, PostgresEngine)
+    is_locked = other._is_locked
+
+    def late(connection: psycopg.Connection) -> bool:
+        fill(engine, {1: 0}, {**META, "generation": "2"})
+        return is_locked(connection)
+
+    other._is_locked = late  # type: ignore[method-assign]
+    fill(other, {2: 0}, {**META, "generation": "3"})
+    with engine.snapshot() as snapshot:
+        assert len(snapshot.articles(0, 9, None)) == 3
+    other.close()
 
 
 def test_a_server_that_takes_no_writes_says_which_one_does(engine: PostgresEngine):

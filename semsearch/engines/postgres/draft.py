@@ -101,6 +101,7 @@ class PostgresDraft:
         with translated(self._address):
             fresh = Tables(self._tables.schema, self._tables.edition + 1)
             tables.create_edition(self._connection, fresh)
+            tables.share(self._connection, self._tables, fresh)
             self._ask("UPDATE {state} SET edition = %s", [fresh.edition])
             self._begin_with(State(fresh, 0, dict.fromkeys(FIELDS, 0), 0, 0))
 
