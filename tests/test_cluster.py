@@ -246,13 +246,14 @@ def test_workers_that_come_when_it_has_begun(cluster: Cluster, articles: Path, h
     assert contents(home) == alone
 
 
-def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path, alone):
+def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path, alone, monkeypatch: pytest.MonkeyPatch):
     cluster.nodes(1)
     address = cluster.address
     with pytest.raises(EngineError, match=f"the scheduler at {address} is gone: start it, and run this again"):
         built(articles, home, address, Slow(), PASSAGES // 4, cluster.kill_scheduler)
     kept = len(pending_texts(home))
     assert kept >= PASSAGES // 4
+    monkeypatch.setattr(spread, "_CONNECTING", 0.5)
     result = run("index", str(articles), "--index", str(home), "--cluster", address)
     assert result.exit_code == 2
     assert f"no scheduler of a cluster answers at {address}" in result.stderr
