@@ -23,7 +23,7 @@ from test_engine_seam import NARROW, QUERIES, WORDS, fill, put, same
 from semsearch.engines.postgres import connect, draft, lexical, postings, snapshot, tables
 from semsearch.engines.postgres.address import Address
 from semsearch.engines.postgres.engine import PostgresEngine
-from semsearch.engines.seam import Asked, Said
+from semsearch.engines.seam import Asked, Said, Terms
 from semsearch.errors import EngineError, IndexLocked, IndexTooNew, InputError, MissingExtra
 from semsearch.records import Passage, Sentence
 from semsearch.store import FileRow
@@ -400,6 +400,18 @@ def test_passages_that_are_longer_than_positions_are_counted_all_the_same(engine
     fill(engine, {}, META, (article.id,))
     with engine.snapshot() as here:
         assert here.frequencies("whole", ["often", "late", "w16999", "t"]) == [0, 0, 0, 0]
+
+
+def test_a_word_that_is_in_all_parts_is_uncounted_in_all_of_them_however_often(engine: PostgresEngine):
+    article, entry = said(1, "x", "")
+    often = " ".join(["often"] * 400)
+    put_one(engine, article, entry._replace(terms=Terms(often, f"{often} head", "often")))
+    fields = ("title", "heading", "whole")
+    with engine.snapshot() as here:
+        assert [here.frequencies(field, ["often"]) for field in fields] == [[1], [1], [1]]
+    fill(engine, {}, META, (article.id,))
+    with engine.snapshot() as here:
+        assert [here.frequencies(field, ["often"]) for field in fields] == [[0], [0], [0]]
 
 
 def put_one_in_memory(engine: MemoryEngine, article, entry) -> None:

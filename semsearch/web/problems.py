@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from semsearch.errors import (
+    EngineError,
     IndexCorrupt,
     IndexLocked,
     IndexMissing,
@@ -39,6 +40,7 @@ _STATUS: dict[type[SemsearchError], int] = {
     IndexTooNew: 503,
     ModelMismatch: 503,
     ModelUnavailable: 503,
+    EngineError: 503,
 }
 
 
