@@ -125,7 +125,7 @@ def _make_synchronous(primary: Server) -> None:
     with psycopg.connect(primary.address, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         connection.execute("SELECT pg_reload_conf()")
-        for _ in range(500):
+        for _ in range(3000):
             found = connection.execute("SELECT sync_state FROM pg_stat_replication").fetchall()
             if found == [("sync",)]:
                 return

@@ -153,7 +153,7 @@ class Server:
         import psycopg
 
         assert self._process is not None
-        for _ in range(600):
+        for _ in range(3000):
             assert self._process.poll() is None, (self.folder / "log").read_text()
             try:
                 psycopg.connect(self.address, connect_timeout=3).close()

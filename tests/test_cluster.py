@@ -221,6 +221,19 @@ def test_what_is_under_way_is_given_up_with_the_build(cluster: Cluster, articles
         assert not client.run_on_scheduler(lambda dask_scheduler: [key for key in dask_scheduler.tasks if "semsearch" in key])
 
 
+def test_what_cannot_be_vectors_is_not_taken_for_them(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    cluster.nodes(1)
+    nothing = worker.Answer("tcp://it:1", "fake", shards.Packed(*[None] * 5))  # type: ignore[arg-type]
+    for gives, said in {
+        None: "gave no vectors: is its semsearch the same",
+        ("w", "fake", None, False, "", ""): "gave no vectors",
+        nothing: "the worker tcp://it:1 gave what cannot be",
+    }.items():
+        monkeypatch.setattr(spread, "_task", lambda gives=gives: lambda *task: gives)
+        with connected(cluster.address) as spreading, pytest.raises(EngineError, match=said):
+            list(spreading(FakeEncoder(), bytes).encode_passages(given("aid", said)))
+
+
 def test_an_index_that_follows_its_articles_takes_the_cluster(cluster: Cluster, articles: Path, home: Path, alone):
     cluster.nodes(1)
     encoder = FakeEncoder()
@@ -228,6 +241,21 @@ def test_an_index_that_follows_its_articles_takes_the_cluster(cluster: Cluster, 
         assert next(refreshes).report.encoded == PASSAGES
     assert encoder.encoded == []
     assert contents(home) == alone
+
+
+def test_what_was_done_and_died_with_its_node_is_not_waited_for_without_end(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    (node,) = cluster.nodes(1)
+    monkeypatch.setattr(spread, "_FETCHING", 0.1)
+    monkeypatch.setattr(spread, "_PATIENCE", 0.3)
+    with closing(client_of(cluster.address)) as client:
+        encoder = FakeEncoder()
+        flight = spread._Flight(client, cluster.address, encoder.fingerprint, spread._pickled(encoder))
+        flight.budget()
+        flight.start(next(shards.cut(given("aid"), 100, encoder.fingerprint)))
+        wait_for(lambda: not flight._done.empty())
+        kill(node)
+        with pytest.raises(EngineError, match="has had no worker for"):
+            flight.landed()
 
 
 def test_without_workers_it_waits_and_then_says_so(cluster: Cluster, articles: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -246,13 +274,14 @@ def test_workers_that_come_when_it_has_begun(cluster: Cluster, articles: Path, h
     assert contents(home) == alone
 
 
-def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path, alone):
+def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path, alone, monkeypatch: pytest.MonkeyPatch):
     cluster.nodes(1)
     address = cluster.address
     with pytest.raises(EngineError, match=f"the scheduler at {address} is gone: start it, and run this again"):
         built(articles, home, address, Slow(), PASSAGES // 4, cluster.kill_scheduler)
     kept = len(pending_texts(home))
     assert kept >= PASSAGES // 4
+    monkeypatch.setattr(spread, "_CONNECTING", 0.5)
     result = run("index", str(articles), "--index", str(home), "--cluster", address)
     assert result.exit_code == 2
     assert f"no scheduler of a cluster answers at {address}" in result.stderr

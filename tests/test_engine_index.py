@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """Articles that a test may change."""
+    return written(tmp_path / "articles")
+
+
+def written(folder: Path) -> Path:
     """Articles of all kinds: records, copies, metadata of several types, sentences, headings."""
-    folder = tmp_path / "articles"
     write(folder, "one.md", "aid, vaccine", "oil oil", title="First aid")
     write(folder, "two.md", "sword, battle, council", "gas", title="Second")
     write(folder, "deep/three.md", "charter, aid", "sanction", "gas, election", title="Third")
@@ -79,18 +84,37 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def local(folder: Path, tmp_path: Path) -> Iterator[semsearch.Index]:
-    """The same articles in a folder's index, which is the measure."""
-    build(folder, tmp_path / "local")
-    with semsearch.open(tmp_path / "local", encoder=FakeEncoder()) as opened:
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same articles for all tests that change none."""
+    return written(tmp_path_factory.mktemp("unchanged") / "articles")
+
+
+@pytest.fixture(scope="module")
+def local(unchanged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[semsearch.Index]:
+    """Them in a folder's index, which is the measure."""
+    home = tmp_path_factory.mktemp("local") / "index"
+    build(unchanged, home)
+    with semsearch.open(home, encoder=FakeEncoder()) as opened:
         yield opened
 
 
-@pytest.fixture
-def index(folder: Path, place: str) -> Iterator[semsearch.Index]:
-    build(folder, place)
-    with semsearch.open(place, encoder=FakeEncoder()) as opened:
+@pytest.fixture(scope="module", params=["folder", *sorted(ENGINES)])
+def index(request: pytest.FixtureRequest, unchanged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[semsearch.Index]:
+    """Them in every place, for tests that only read."""
+    folder = tmp_path_factory.mktemp("read")
+    with ExitStack() as stack:
+        place = str(folder / "there")
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("SEMSEARCH_CACHE", str(folder / "cache"))
+        if request.param != "folder":
+            engine = stack.enter_context(ENGINES[request.param]())
+            patch.setattr(engines, "connect", lambda address: Lasting(engine))
+            place = ADDRESS
+        build(unchanged, place)
+        opened = stack.enter_context(semsearch.open(place, encoder=FakeEncoder()))
+        # What is open asks its own engine; tests that run in between have others.
+        patch.undo()
         yield opened
 
 
@@ -380,7 +404,7 @@ def test_a_file_that_is_named_otherwise_is_found_under_its_new_name(folder: Path
         assert [hit.source for hit in opened.search("charter", 1, where="source=deep")] == ["deep/three.md"]
 
 
-def test_passages_move_from_place_to_place(folder: Path, place: str, tmp_path: Path, local, monkeypatch: pytest.MonkeyPatch):
+def test_passages_move_from_place_to_place(unchanged: Path, place: str, tmp_path: Path, local, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     encoder = FakeEncoder()
@@ -395,7 +419,7 @@ def test_passages_move_from_place_to_place(folder: Path, place: str, tmp_path: P
         back = tmp_path / "back.jsonl"
         assert opened.export(back, vectors=True) == report.passages
     # The articles lie as they did: all is known.
-    report, encoded = build(folder, place)
+    report, encoded = build(unchanged, place)
     assert (encoded, report.added, report.removed) == ([], 0, 0)
     report = semsearch.import_passages(back, tmp_path / "again", encoder=encoder)
     assert report.encoded == 0

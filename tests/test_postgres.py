@@ -20,10 +20,10 @@ from engine_entries import DIMENSION, META, article_of, entry_of
 from memory_engine import MemoryEngine
 from test_engine_seam import NARROW, QUERIES, WORDS, fill, put, same
 
-from semsearch.engines.postgres import connect, draft, lexical, postings, snapshot
+from semsearch.engines.postgres import connect, draft, lexical, postings, snapshot, tables
 from semsearch.engines.postgres.address import Address
 from semsearch.engines.postgres.engine import PostgresEngine
-from semsearch.engines.seam import Asked, Said
+from semsearch.engines.seam import Asked, Said, Terms
 from semsearch.errors import EngineError, IndexLocked, IndexTooNew, InputError, MissingExtra
 from semsearch.records import Passage, Sentence
 from semsearch.store import FileRow
@@ -165,7 +165,71 @@ def test_who_may_only_read_reads_and_is_told_that_writing_is_not_for_them(engine
         assert len(snapshot.nearest(QUERIES[:1], 3, None)[0].rows) == min(3, len(article_of(0)[1]))
     with pytest.raises(EngineError, match="ask its administrator"):
         fill(reader, {1: 0})
+    # Also when all was forgotten, and the tables are others.
+    opened = engine.draft()
+    opened.forget()
+    opened.prepare(DIMENSION)
+    put(opened, {2: 0})
+    opened.commit(META)
+    with reader.snapshot() as snapshot:
+        assert [article.id for article in snapshot.articles(0, 9, None)] == [article_of(2)[0].id]
+        assert len(snapshot.nearest(QUERIES[:1], 99, None)[0].rows) == len(article_of(2)[1])
+        assert snapshot.frequencies("whole", ["part"]) == [len(article_of(2)[1]) - 1]
     reader.close()
+
+
+def test_who_writes_sees_all_that_was_committed_before_it_was_their_turn(engine: PostgresEngine):
+    """Also where the default is that a transaction sees what there was at its first statement."""
+    fill(engine, {0: 0})
+    options = "options=-c%20default_transaction_isolation%3Dserializable"
+    other = connect(f"{postgres_server.shared().address}?index={engine._address.schema}&{options}")
+    assert isinstance(other, PostgresEngine)
+    is_locked = other._is_locked
+
+    def late(connection: psycopg.Connection) -> bool:
+        fill(engine, {1: 0}, {**META, "generation": "2"})
+        return is_locked(connection)
+
+    other._is_locked = late  # type: ignore[method-assign]
+    fill(other, {2: 0}, {**META, "generation": "3"})
+    with engine.snapshot() as snapshot:
+        assert len(snapshot.articles(0, 9, None)) == 3
+    other.close()
+
+
+def test_a_server_that_takes_no_writes_says_which_one_does(engine: PostgresEngine):
+    fill(engine, {0: 0})
+    options = "options=-c%20default_transaction_read_only%3Don"
+    standby = connect(f"{postgres_server.shared().address}?index={engine._address.schema}&{options}")
+    with standby.snapshot() as snapshot:
+        assert snapshot.meta == META
+    with pytest.raises(EngineError, match="may only be read: write to the primary"):
+        fill(standby, {1: 0})
+    standby.close()
+
+
+def test_two_who_come_first_at_once_both_make_an_index():
+    """Each in its schema: only one of them adds pgvector to the database."""
+    server = postgres_server.shared()
+    name = f"db_{uuid.uuid4().hex}"
+    with psycopg.connect(server.address, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    address = server.address.replace("/postgres", f"/{name}")
+    first, second = connect(f"{address}?index=a"), connect(f"{address}?index=b")
+    with psycopg.connect(address) as other:
+        # Not committed yet: who comes next waits, and is then told that there is one.
+        other.execute("CREATE EXTENSION vector")
+        thread = threading.Thread(target=lambda: fill(first, {0: 0}))
+        thread.start()
+        while not other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+            assert thread.is_alive()
+        other.commit()
+    thread.join()
+    fill(second, {0: 0})
+    for each in (first, second):
+        with each.snapshot() as snapshot:
+            assert snapshot.meta == META
+        each.close()
 
 
 def test_nothing_of_an_index_that_is_not_there_is_an_error(engine: PostgresEngine):
@@ -238,6 +302,33 @@ def test_many_drafts_leave_few_segments_and_the_scores_of_the_formula(engine: Po
         " (SELECT sum(length(terms)) FROM {}.lexical_1)",
     )[0]
     assert postings_there <= lists <= postings_there * 1.5
+
+
+def test_terms_that_are_known_take_no_numbers(engine: PostgresEngine):
+    """Numbers end at two billion, which drafts that take one for each of their terms would come to."""
+    for number in range(4):
+        fill(engine, {number: 0}, {**META, "generation": str(number)})
+    assert ask(engine, "SELECT max(id) = count(*), max(id) = (SELECT last_value FROM {}.terms_1_id_seq) FROM {}.terms_1") == [
+        (True, True)
+    ]
+
+
+def test_segments_as_wide_as_may_be_are_left_alone_however_many():
+    wide = [4_000_000] * 12
+    assert postings.to_merge([*wide, 3_000_000, 1]) == 0
+    assert postings.to_merge([*wide, 3_000_000, *[1] * 9]) == 9
+    assert postings.to_merge([3_000_000, *[1] * 9]) == 9
+    assert postings.to_merge([5] * 9) == 9
+    # So many drafts leave so few, and none is written again by each of them.
+    sizes, written = [*wide], 0
+    for _ in range(1000):
+        sizes.append(1000)
+        number = postings.to_merge(sizes)
+        if number:
+            written += sum(sizes[-number:])
+            sizes[-number:] = [sum(sizes[-number:])]
+    assert len(sizes) - len(wide) <= 8
+    assert written < 10 * 1000 * 1000
 
 
 def compare(engine: PostgresEngine, oracle: MemoryEngine) -> None:
@@ -315,6 +406,18 @@ def test_passages_that_are_longer_than_positions_are_counted_all_the_same(engine
     fill(engine, {}, META, (article.id,))
     with engine.snapshot() as here:
         assert here.frequencies("whole", ["often", "late", "w16999", "t"]) == [0, 0, 0, 0]
+
+
+def test_a_word_that_is_in_all_parts_is_uncounted_in_all_of_them_however_often(engine: PostgresEngine):
+    article, entry = said(1, "x", "")
+    often = " ".join(["often"] * 400)
+    put_one(engine, article, entry._replace(terms=Terms(often, f"{often} head", "often")))
+    fields = ("title", "heading", "whole")
+    with engine.snapshot() as here:
+        assert [here.frequencies(field, ["often"]) for field in fields] == [[1], [1], [1]]
+    fill(engine, {}, META, (article.id,))
+    with engine.snapshot() as here:
+        assert [here.frequencies(field, ["often"]) for field in fields] == [[0], [0], [0]]
 
 
 def put_one_in_memory(engine: MemoryEngine, article, entry) -> None:
@@ -416,6 +519,20 @@ def test_forgetting_holds_up_no_reader_and_is_swept_up_later(engine: PostgresEng
     assert ask(engine, "SELECT tablename FROM pg_tables WHERE schemaname = '{}' AND tablename LIKE 'articles%'") == [
         ("articles_2",)
     ]
+
+
+def test_the_edition_of_a_writer_who_came_in_between_is_not_swept_up(engine: PostgresEngine):
+    """Who has committed looks for what to drop when others may write again."""
+    fill(engine, {0: 0})
+    opened = engine.draft()
+    opened.forget()
+    opened.prepare(DIMENSION)
+    put(opened, {1: 0})
+    opened.commit({"generation": "2"})
+    with psycopg.connect(postgres_server.shared().address, autocommit=True) as connection:
+        tables.sweep(connection, engine._address.schema, 1)
+    with engine.snapshot() as snapshot:
+        assert [article.id for article in snapshot.articles(0, 9, None)] == [article_of(1)[0].id]
 
 
 def test_readers_find_a_generation_while_others_are_forgotten(engine: PostgresEngine):

@@ -62,14 +62,17 @@ class Packed(NamedTuple):
     def fits(self, n_texts: int, dimension: int) -> bool:
         """Whether it can be what was encoded of so many texts."""
         return (
-            self.vectors.dtype == np.float32
+            all(isinstance(each, np.ndarray) for each in self)
+            and self.token_counts.dtype == self.sentence_counts.dtype == np.int64
+            and self.token_counts.shape == self.sentence_counts.shape == (n_texts,)
+            and bool((self.token_counts >= 0).all() and (self.sentence_counts >= 0).all())
+            and self.vectors.dtype == np.float32
             and self.vectors.shape == (n_texts, dimension)
             and bool(np.isfinite(self.vectors).all())
             and self.tokens.dtype == np.uint8
             and self.tokens.shape == (self.token_counts.sum(), signs.WIDTH)
             and self.sentences.dtype == np.int32
             and self.sentences.shape == (self.sentence_counts.sum(), 2)
-            and len(self.token_counts) == len(self.sentence_counts) == n_texts
         )
 
 

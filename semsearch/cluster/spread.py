@@ -45,6 +45,8 @@ _TICK = 1.0
 """Seconds after which it is looked whether there is still anybody, where nothing comes."""
 _COUNTED = 2.0
 """Seconds for which the number of workers is believed."""
+_FETCHING = 10.0
+"""Seconds for which what a worker has is waited for before it is looked whether there is still anybody."""
 _TOKENS = 8192
 """Of a shard for each thread of the greatest worker: on one thread half a second to a second, four batches of openvino."""
 _MOST_THREADS = 16
@@ -310,8 +312,10 @@ class _Flight:
         try:
             if sent.future.status == "error":
                 return _told(sent.future.exception())
-            answer: Answer = sent.future.result()
-        except (CancelledError, OSError, TimeoutError) as error:
+            answer = self._fetched(sent.future)
+        except EngineError:
+            raise
+        except (CancelledError, OSError) as error:
             raise self._lost() from error
         except Exception as error:
             # Whatever it is that cannot be unpickled here.
@@ -320,7 +324,20 @@ class _Flight:
             ) from error
         # What has come need not be made again if its worker dies.
         sent.future.release()
+        if not isinstance(answer, Answer):
+            raise EngineError(f"the cluster at {self._address} gave no vectors: is its semsearch the same as here?")
         return answer
+
+    def _fetched(self, future: Any) -> Any:
+        """What came of a shard that is done. Whoever had it may be dead by now: then it is made again, if there is anybody."""
+        seconds = _FETCHING
+        while True:
+            try:
+                return future.result(timeout=seconds)
+            except distributed().TimeoutError:
+                self._count()
+                # It may be much on a slow network.
+                seconds *= 2
 
     def _again(self, sent: _Sent, answer: Answer) -> None:
         """Begin a shard anew that went wrong.

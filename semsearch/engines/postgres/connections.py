@@ -131,6 +131,10 @@ def translated(address: Address) -> Iterator[None]:
         ) from error
     except errors.InsufficientPrivilege as error:
         raise EngineError(f"{address.shown} refuses: {_line(error)}: ask its administrator for the right") from error
+    except errors.ReadOnlySqlTransaction as error:
+        raise EngineError(
+            f"{address.shown} may only be read: write to the primary server (target_session_attrs=read-write finds it)"
+        ) from error
     except errors.DiskFull as error:
         raise EngineError(f"{address.shown} is full: {_line(error)}: make room there and run this again") from error
     except (errors.OutOfMemory, errors.ConfigurationLimitExceeded) as error:

@@ -101,6 +101,7 @@ class PostgresDraft:
         with translated(self._address):
             fresh = Tables(self._tables.schema, self._tables.edition + 1)
             tables.create_edition(self._connection, fresh)
+            tables.share(self._connection, self._tables, fresh)
             self._ask("UPDATE {state} SET edition = %s", [fresh.edition])
             self._begin_with(State(fresh, 0, dict.fromkeys(FIELDS, 0), 0, 0))
 
@@ -406,11 +407,18 @@ class Buffer:
             yield term, field, records[start:stop].tobytes()
 
 
+# Not ON CONFLICT: that takes a number for each term that is known already, too, and numbers end at two billion.
 _COUNT = """
-INSERT INTO {terms} AS t (term, title, heading, whole) SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[])
-ON CONFLICT (term) DO UPDATE SET title = t.title + excluded.title, heading = t.heading + excluded.heading,
-    whole = t.whole + excluded.whole
-RETURNING term, id
+WITH given AS (
+    SELECT * FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) AS u (term, title, heading, whole)
+), known AS (
+    UPDATE {terms} t SET title = t.title + g.title, heading = t.heading + g.heading, whole = t.whole + g.whole
+    FROM given g WHERE t.term = g.term RETURNING t.term, t.id
+), fresh AS (
+    INSERT INTO {terms} (term, title, heading, whole)
+    SELECT g.* FROM given g WHERE NOT EXISTS (SELECT FROM {terms} t WHERE t.term = g.term) RETURNING term, id
+)
+SELECT * FROM known UNION ALL SELECT * FROM fresh
 """
 _UNCOUNT = """
 UPDATE {terms} t SET title = t.title - c.title, heading = t.heading - c.heading, whole = t.whole - c.whole FROM (

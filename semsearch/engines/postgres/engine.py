@@ -26,6 +26,8 @@ from semsearch.errors import EngineError, IndexLocked
 __all__ = ["PostgresEngine"]
 
 _TRIES = 3
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""Whatever is the default: what is read when the lock was got is what there is by then."""
 _READ = """
 SELECT set_config('statement_timeout', CASE current_setting('statement_timeout') WHEN '0' THEN '60s'
     ELSE current_setting('statement_timeout') END, true)
@@ -114,7 +116,7 @@ class PostgresEngine:
 
         :raises IndexLocked: if somebody else does.
         """
-        connection.execute("BEGIN")
+        connection.execute(_WRITE)
         connection.execute(tables.SETTINGS)
         # Else the lock of a machine that is cut off would be held for hours.
         connection.execute(
@@ -151,7 +153,7 @@ class PostgresEngine:
             except EngineError as error:
                 raise EngineError(unknown) from error
             try:
-                connection.execute("BEGIN")
+                connection.execute(_WRITE)
                 # Who still holds the lock has not come to an end.
                 if self._is_locked(connection):
                     return bool(_one(connection, _TOKEN.format(sql.Identifier(self._address.schema, "state")), token))

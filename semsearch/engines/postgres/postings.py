@@ -148,7 +148,8 @@ def to_merge(sizes: Sequence[int]) -> int:
 
     :param sizes: passages of each, the oldest first.
     """
-    if len(sizes) <= _SEGMENTS:
+    # Those that are as wide as may be stay so, however many: else each draft would write the last of the others again.
+    if sum(2 * size <= _WIDEST for size in sizes) <= _SEGMENTS:
         return 0
     total, number = 0, 0
     for size in reversed(sizes):

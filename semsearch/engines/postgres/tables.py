@@ -12,6 +12,7 @@ Deliberately not here: reading and writing rows (`snapshot`, `draft`).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ __all__ = [
     "has_index",
     "make_indexes",
     "make_vectors",
+    "share",
     "sweep",
 ]
 
@@ -54,6 +56,8 @@ _EDITIONED = (
     "postings",
     "segments",
 )
+_FIRST = tuple(name for name in _EDITIONED if name != "vectors")
+"""The tables that an edition has from the beginning."""
 _COUNTS = re.compile(r"counts_([1-9][0-9]{0,8})", re.ASCII)
 
 SETTINGS = """
@@ -214,13 +218,29 @@ def create_edition(connection: Connection, tables: Tables) -> None:
 
 
 def make_vectors(connection: Connection, tables: Tables, dimension: int) -> None:
-    """Make the table of vectors, unless it is there."""
+    """Make the table of vectors, unless it is there; whoever may read the others may read it, too."""
     if has_index(connection, tables, "vectors_article"):
         return
     # In a TOAST table each vector would be looked up on its own; what is compressed there would be unpacked each time.
     storage = sql.SQL("PLAIN" if dimension <= _INLINE_DIMENSIONS else "EXTERNAL")
     parts = {"dimension": sql.Literal(dimension), "storage": storage, "index": tables.index("vectors_article")}
     connection.execute(tables.sql(_VECTORS, **parts))
+    share(connection, tables, tables, ["vectors"])
+
+
+def share(connection: Connection, like: Tables, tables: Tables, names: Sequence[str] = _FIRST) -> None:
+    """Let those read tables who were allowed to read others."""
+    counts = sql.Literal(like.sql("{counts}").as_string(connection))
+    found = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END FROM pg_class c, aclexplode(c.relacl) a"
+            " WHERE c.oid = {}::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner"
+        ).format(counts)
+    ).fetchall()
+    shared = sql.SQL(", ").join(tables.sql(f"{{{name}}}") for name in names)
+    for (role,) in found:
+        whom = sql.Identifier(role) if role else sql.SQL("PUBLIC")
+        connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(shared, whom))
 
 
 def make_indexes(connection: Connection, tables: Tables) -> None:
@@ -247,11 +267,14 @@ def has_index(connection: Connection, tables: Tables, name: str) -> bool:
 
 
 def sweep(connection: Connection, schema: str, edition: int) -> None:
-    """Drop the tables of other editions, unless somebody still reads them; outside of any transaction."""
+    """Drop the tables of earlier editions, unless somebody still reads them; outside of any transaction.
+
+    :param edition: one that is or was the newest: another writer may have made a later one meanwhile.
+    """
     found = connection.execute("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = %s", [schema]).fetchall()
     numbers = [int(match[1]) for (name,) in found if (match := _COUNTS.fullmatch(name))]
     for number in numbers:
-        if number == edition:
+        if number >= edition:
             continue
         tables = Tables(schema, number)
         names = sql.SQL(", ").join(tables.sql(f"{{{name}}}") for name in _EDITIONED)
@@ -276,6 +299,9 @@ def _extend(connection: Connection, shown: str) -> None:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except errors.InsufficientPrivilege as error:
             raise EngineError(f"{shown} has no pgvector, and this user may not add it: {mend}") from error
+        except errors.UniqueViolation:
+            # Somebody who makes another index did so at the same moment.
+            pass
         except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
             raise EngineError(f"the server of {shown} has no pgvector: install pgvector 0.8 or later there") from error
         version = connection.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
