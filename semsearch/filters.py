@@ -237,16 +237,7 @@ def _keys(node: Any, above: str = "") -> Iterator[str]:
 
 def is_plain(value: str) -> bool:
     """Whether only the same text, or true or false of that name, is equal to a value: it is no pattern, number or date."""
-    return not any(sign in value for sign in "*?[") and _read(value) == _Reading(None, None) and not _is_printed_number(value)
-
-
-def _is_printed_number(text: str) -> bool:
-    """Whether a stored number may have this text, though as a text it reads as none: ``nan``, ``inf``, very long ones."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return not any(sign in value for sign in "*?[") and _read(value) == _Reading(None, None)
 
 
 def _of_text(text: Any) -> Condition:

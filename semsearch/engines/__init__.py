@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["connect", "open_reader", "open_writer", "pinned", "shown"]
 
 PathLike = str | os.PathLike[str]
-_HOSTS = re.compile(r"(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?(?:,(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?)*")
 
 
 def connect(address: str) -> Engine:
@@ -100,13 +98,8 @@ def shown(path: PathLike) -> str:
     if not is_engine(path):
         return os.fspath(path)
     # Not by urlsplit, which refuses several hosts with ports.
-    scheme, _, rest = str(path).partition("://")
-    plain, _, query = rest.partition("?")
-    if "@" in plain:
-        plain = plain.rpartition("@")[2]
-    elif not _HOSTS.fullmatch(plain.partition("/")[0]) or ("@" in query and "/" not in plain):
-        # What is no host may be a password with signs that should have been written otherwise.
-        return f"{scheme}://..."
-    naming = "database=" if scheme.lower() == "milvus" else "index="
-    own = next((f"?{each}" for each in query.split("&") if each.startswith(naming) and "@" not in each), "")
-    return f"{scheme}://{plain.partition('#')[0]}{own}"
+    plain, _, query = str(path).partition("?")
+    scheme, _, rest = plain.partition("://")
+    host, slash, name = rest.partition("/")
+    own = next((f"?{each}" for each in query.split("&") if each.startswith("index=")), "")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{name}{own}"

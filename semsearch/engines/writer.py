@@ -333,7 +333,7 @@ class EngineWriter:
             moved = [entry for entry in before.values() if entry.file == number]
             for entry in moved:
                 kept = list(self._draft.before.entries([entry.id]))
-                article, values = self._renamed(entry, source)
+                article, values = self._renamed(entry, source, kept)
                 tally.add([article])
                 passages = [
                     each._replace(
@@ -346,10 +346,8 @@ class EngineWriter:
                 ]
                 self._draft.put([article], passages, values)
 
-    @staticmethod
-    def _renamed(entry: ArticleEntry, source: str) -> tuple[ArticleEntry, list[Value]]:
-        # All that is kept of it is in its number already.
-        said = [source.encode(), str(entry.id).encode()]
+    def _renamed(self, entry: ArticleEntry, source: str, kept: Sequence[PassageEntry]) -> tuple[ArticleEntry, list[Value]]:
+        said = [source.encode(), entry.title.encode(), *(each.embedding for each in kept)]
         values, keys = values_of(source + entry.record, entry.title, entry.metadata)
         ids = (*keys, *(value.id for value in values))[:MOST_VALUES]
         number = numbers.article_id(entry.path, entry.record, said)

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from semsearch.errors import (
-    EngineError,
     IndexCorrupt,
     IndexLocked,
     IndexMissing,
@@ -40,7 +39,6 @@ _STATUS: dict[type[SemsearchError], int] = {
     IndexTooNew: 503,
     ModelMismatch: 503,
     ModelUnavailable: 503,
-    EngineError: 503,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from semsearch.errors import InputError
 
@@ -54,18 +54,12 @@ def parse(address: str) -> Address:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or _PORT
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    except ValueError:
-        # What urllib says may quote a password.
-        raise InputError(f"this is no address of an index in Milvus: write one like {_EXAMPLE}") from None
+    except ValueError as error:
+        raise InputError(f"this is no address of an index in Milvus: write one like {_EXAMPLE}") from error
     collection = unquote(parts.path.removeprefix("/"))
     if parts.scheme != "milvus" or not host or not collection or parts.fragment:
         raise InputError(f"an index in Milvus has an address of host and collection: write one like {_EXAMPLE}")
     shown = f"milvus://{_bracketed(host)}:{port}/{collection}" if parts.port else f"milvus://{_bracketed(host)}/{collection}"
-    if "@" in collection:
-        raise InputError("the password or token in an address of Milvus has %2F for a / and %3F for a ?: write it so")
-    database = options.get("database", "")
-    if database:
-        shown += f"?database={quote(database, safe='')}"
     if not _NAME.fullmatch(collection):
         raise InputError(
             f"the name of a collection in Milvus has letters, digits and underscores, 200 at most, and does not begin with a "
@@ -80,7 +74,7 @@ def parse(address: str) -> Address:
         uri=f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}",
         collection=collection,
         token=_token(parts),
-        database=database,
+        database=options.get("database", ""),
         timeout=_number(options, "timeout", _TIMEOUT),
         index=_index(options),
         ef=int(_number(options, "ef", 0)),

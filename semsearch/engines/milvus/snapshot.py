@@ -40,8 +40,6 @@ _SPARE_NEAR = 20
 0.993 at least in a graph of 20,000, with shares from a half down to a thousandth (``benchmarks/milvus.py recall``); as it comes,
 0.25 of the best came back of a thousandth."""
 _MOST_EF = 50_000
-_COMPARED = 200
-"""Passages that are compared one by one where a condition leaves no more: 300 kB of vectors of 384 numbers."""
 _SPARE = 50
 """Candidates beyond twice those wanted that Milvus' BM25 is asked for, since it counts what is gone, too."""
 _MOST_TEXTS = 4096
@@ -142,29 +140,13 @@ class MilvusSnapshot:
         """The k passages nearest to each query by cosine."""
         if not self._record or not k or not self._record.counts.passages:
             return [_found([], []) for _ in queries]
+        if among is not None and not self.is_any(among):
+            return [_found([], []) for _ in queries]
         given, found = np.asarray(queries, np.float32), []
-        if among is not None and self._n_among(among) <= _COMPARED:
-            return self._compared(given, k, among)
         for first in range(0, len(given), _QUERIES):
             some = list(given[first : first + _QUERIES])
             hits = self._search("vector", some, k, condition_of(among), ["row"], {"ef": self._wide(k, among)})
             found += [_found([hit["row"] for _, hit in some], [score for score, _ in some]) for some in hits]
-        return found
-
-    def _compared(self, queries: Matrix, k: int, among: Among) -> list[Found]:
-        """As `nearest`, by comparing all: of passages that say the same, a graph may lose those that are no neighbours."""
-        assert self._record
-        condition = self._seen(condition_of(among))
-        name, at = self._names["passages"], self._record.at
-        got = self._client.query(name, condition, ["row", "vector"], at) if self._n_among(among) else []
-        rows = np.asarray([int(each["row"]) for each in got], np.int64)
-        vectors = np.asarray([each["vector"] for each in got], np.float32).reshape(len(got), queries.shape[1])
-        # Half precision leaves them about as long as 1.
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        found = []
-        for cosines in queries @ vectors.T:
-            order = np.lexsort((rows, -cosines))[:k]
-            found.append(Found(rows[order], cosines[order]))
         return found
 
     def _search(

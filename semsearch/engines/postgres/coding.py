@@ -123,11 +123,13 @@ def tsvector(parts: Iterable[Sequence[str]]) -> bytes:
     """
     positions: dict[str, list[int]] = {}
     at = 0
-    for weight, terms in zip(_WEIGHTS, parts, strict=True):
+    for part, (weight, terms) in enumerate(zip(_WEIGHTS, parts, strict=True), 1):
+        # What is in a later part is to be told from what is not, however often it was before.
+        most = _MOST_POSITIONS - len(_WEIGHTS) + part
         for term in terms:
             at += 1
             places = positions.setdefault(term, [])
-            if at <= _MOST_POSITION and len(places) < _MOST_POSITIONS:
+            if at <= _MOST_POSITION and len(places) < most:
                 places.append(at | weight)
         at += _GAP
     found = [struct.pack(">i", len(positions))]
