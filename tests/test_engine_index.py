@@ -583,6 +583,24 @@ def test_an_article_of_more_values_than_filters_look_at_is_told(tmp_path: Path, 
         assert len(opened.search("gas", where=["title=Many", "tags=7"])) == 1
 
 
+def test_what_an_interrupted_run_has_encoded_outlasts_a_removal(folder: Path, remembered: str):
+    class Failing(FakeEncoder):
+        def encode_passages(self, passages):
+            for n, encoded in enumerate(super().encode_passages(passages)):
+                if n == 3:
+                    raise RuntimeError("stopped")
+                yield encoded
+
+    build(folder / "two.md", remembered)
+    with pytest.raises(RuntimeError, match="stopped"):
+        build(folder, remembered, Failing())
+    semsearch.remove(str(folder / "two.md"), remembered)
+    _, encoded = build([str(path) for path in folder.rglob("*.*") if path.name != "two.md"], remembered)
+    assert len(encoded) < 10
+    left = cache_folder() / "engines"
+    assert not list(left.iterdir())
+
+
 def test_two_names_of_a_file_are_one_in_an_import(folder: Path, tmp_path: Path, remembered: str, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with semsearch.build([str(folder)], tmp_path / "local", encoder=FakeEncoder()) as local:

@@ -95,6 +95,8 @@ class EngineWriter:
         self._known = {} if fresh or not self._before else {file.id: file for file in self._draft.before.files()}
         self._done = False
         self._analyzers: dict[str, Analyzer] = {}
+        # What an interrupted run has left there is for a run that encodes.
+        self._leaves = self._staging.exists()
         self._staged = self._opened()
 
     def _opened(self) -> Writer:
@@ -203,6 +205,7 @@ class EngineWriter:
 
     def go_on(self, fingerprint: Fingerprint, kind: str, network: bytes = b"") -> None:
         """Take over what an interrupted run has encoded, and what the engine has of the new texts."""
+        self._leaves = False
         self._staged.go_on(fingerprint, kind, network)
         stored = None if self._fresh else self.fingerprint
         if stored is None or not stored.same_vectors(fingerprint):
@@ -373,7 +376,7 @@ class EngineWriter:
         """Give up what was not committed, but for what was encoded, and let others write."""
         try:
             self._staged.close()
-            if self._done:
+            if self._done and not self._leaves:
                 shutil.rmtree(self._staging, ignore_errors=True)
         finally:
             try:
