@@ -167,6 +167,9 @@ class MemorySnapshot:
     def files(self) -> Iterator[FileRow]:
         return iter(list(self.state.files.values()))
 
+    def file(self, file: int) -> FileRow | None:
+        return self.state.files.get(file)
+
     def values(self, key: str) -> list[Value]:
         return [each for each in self.state.values.values() if each.key == key]
 

@@ -519,6 +519,22 @@ def test_two_do_not_write_at_once(folder: Path, remembered: str):
     build(folder, remembered)
 
 
+def test_hits_outlive_their_generation_and_say_when_they_are_gone(folder: Path, remembered: str):
+    build(folder, remembered)
+    with semsearch.open(remembered, encoder=FakeEncoder()) as opened:
+        hit = next(hit for hit in opened.search("vaccine", fold=False) if hit.source.endswith("one.md"))
+        write(folder, "five.md", "election", title="Fifth")
+        build(folder, remembered)
+        assert hit.verify() == "OK"
+        assert hit.context().passage.text == hit.text
+        semsearch.remove([folder / "one.md"], remembered)
+        for ask in (hit.verify, hit.context):
+            with pytest.raises(InputError, match="does not have this passage any more"):
+                ask()
+    with pytest.raises(InputError, match="closed"):
+        hit.context()
+
+
 def test_eight_bits_are_refused(folder: Path, remembered: str):
     with pytest.raises(InputError, match="leave the precision out"):
         build(folder, remembered, precision="int8")

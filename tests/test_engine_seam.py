@@ -185,6 +185,8 @@ def test_passages_and_articles_come_back(snapshots):
     assert snapshot.articles(10, 5, None) == oracle.articles(10, 5, None)
     files = sorted(oracle.files())
     assert sorted(snapshot.files()) == files
+    assert snapshot.file(files[3].id) == files[3]
+    assert snapshot.file(7) is None
     chosen = [file.id for file in files[:9]]
     by_id = lambda item: item.id  # noqa: E731
     assert sorted(snapshot.articles_of(chosen), key=by_id) == sorted(oracle.articles_of(chosen), key=by_id)

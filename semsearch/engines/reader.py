@@ -254,11 +254,11 @@ class EngineView:
     def around(self, passage: int, before: int, after: int) -> Context:
         """A passage with its neighbours in the article.
 
-        :raises IndexCorrupt: if it is not there.
+        :raises InputError: if it is not there any more.
         """
         found = self.snapshot.place_of(passage)
         if found is None:
-            raise IndexCorrupt(f"a passage is missing in {self.where}: search again")
+            raise self._gone()
         article, place = found
         first = max(0, place - before)
         texts = [item.passage for item in self.snapshot.passages_of(article, first, place - first + 1 + after)]
@@ -348,15 +348,18 @@ class EngineView:
     def file_of(self, passage: int) -> tuple[FileRow, str]:
         """The file that a passage is from, by its ``id``, and the record in it.
 
-        :raises IndexCorrupt: if it is not there.
+        :raises InputError: if it is not there any more.
         """
         place = self.snapshot.place_of(passage)
-        entries = [] if place is None else self.snapshot.numbered([place[0]])
-        for entry in entries:
-            for file in self.snapshot.files():
-                if file.id == entry.file:
-                    return file, entry.record
-        raise IndexCorrupt(f"a passage is missing in {self.where}: search again")
+        for entry in [] if place is None else self.snapshot.numbered([place[0]]):
+            file = self.snapshot.file(entry.file)
+            if file is None:
+                raise IndexCorrupt(f"an article's file is missing in {self.where}: see semsearch check")
+            return file, entry.record
+        raise self._gone()
+
+    def _gone(self) -> InputError:
+        return InputError(f"a later generation of {self.where} does not have this passage any more: search again")
 
     def sized_articles(self) -> list[SizedArticle]:
         """All articles with the number of their passages, by source."""

@@ -264,6 +264,10 @@ class Snapshot(Protocol):
         """All files, in any order; their paths are absolute, or addresses."""
         ...
 
+    def file(self, file: int) -> FileRow | None:
+        """A file; None if there is none."""
+        ...
+
     def values(self, key: str) -> list[Value]:
         """What articles have, or had, under a key, each once."""
         ...

@@ -376,6 +376,11 @@ class MilvusSnapshot:
         """All files."""
         return (entities.file_of(number, body) for number, body in self._records(FILE))
 
+    def file(self, file: int) -> FileRow | None:
+        """A file."""
+        body = self._bodies(FILE, [file]).get(file)
+        return None if body is None else entities.file_of(file, body)
+
     def values(self, key: str) -> list[Value]:
         """What articles have, or had, under a key."""
         if not self._record:

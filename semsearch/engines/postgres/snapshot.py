@@ -52,6 +52,7 @@ _BATCH = 64
 _CHUNK = 2000
 _PASSAGE = "p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentences, p.sentence_spans, p.page"
 _ARTICLE = "t.id, t.file, t.path, t.source, t.record, t.title, t.metadata, t.value_ids, t.n_passages, t.languages"
+_FILE = "id, path, source, sha256, problems, columns"
 _NEAREST = """
 SELECT found."row", -(found.vector::vector <#> %s::vector) FROM (
     SELECT t."row", t.vector FROM {vectors} t WHERE {meets} ORDER BY (t.vector <#> %s::halfvec){how} LIMIT %s
@@ -333,14 +334,14 @@ class PostgresSnapshot:
     def files(self) -> Iterator[FileRow]:
         """All files, in any order."""
         last = 0
-        while found := self._ask(
-            "SELECT id, path, source, sha256, problems, columns FROM {files} WHERE id > %s::bigint ORDER BY id LIMIT %s",
-            [last, _CHUNK],
-        ):
-            for number, path, source, digest, problems, columns in found:
-                told = [Problem(what, reason) for what, reason in json.loads(problems)]
-                yield FileRow(number, stored(path), stored(source), digest, told, json.loads(columns))
+        while found := self._ask(f"SELECT {_FILE} FROM {{files}} WHERE id > %s::bigint ORDER BY id LIMIT %s", [last, _CHUNK]):
+            yield from (_file_of(*columns) for columns in found)
             last = found[-1][0]
+
+    def file(self, file: int) -> FileRow | None:
+        """A file; None if there is none."""
+        found = self._ask(f"SELECT {_FILE} FROM {{files}} WHERE id = %s::bigint", [file])
+        return _file_of(*found[0]) if found else None
 
     def values(self, key: str) -> list[Value]:
         """What articles have, or had, under a key, each once."""
@@ -390,6 +391,11 @@ WITH RECURSIVE k AS (
 )
 SELECT key FROM k WHERE key IS NOT NULL
 """
+
+
+def _file_of(number: int, path: str, source: str, digest: bytes, problems: str, columns: str) -> FileRow:
+    told = [Problem(what, reason) for what, reason in json.loads(problems)]
+    return FileRow(number, stored(path), stored(source), digest, told, json.loads(columns))
 
 
 def _kept(vector: bytes, words: bytes, spans: bytes) -> Kept:
