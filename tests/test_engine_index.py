@@ -535,6 +535,37 @@ def test_hits_outlive_their_generation_and_say_when_they_are_gone(folder: Path, 
         hit.context()
 
 
+def test_of_two_folders_that_are_called_alike_one_is_named_by_its_path(
+    tmp_path: Path, remembered: str, monkeypatch: pytest.MonkeyPatch
+):
+    for who in ("mine", "yours"):
+        write(tmp_path / who / "notes", "a.md", "aid", title=who)
+        write(tmp_path / who / "notes", "deep/b.md", "oil", title=who)
+        monkeypatch.chdir(tmp_path / who)
+        build("notes", remembered)
+    monkeypatch.chdir(tmp_path)
+    for named in ("notes", "notes/a.md", "notes/deep"):
+        with pytest.raises(InputError, match=f"mine/{named}, .*yours/{named}"):
+            semsearch.remove([named], remembered)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert semsearch.remove(["notes/a.md"], remembered) == 1
+    monkeypatch.chdir(tmp_path)
+    assert semsearch.remove(["yours/notes"], remembered) == 2
+    # What nobody else is called is known by its name wherever one is.
+    assert semsearch.remove(["notes/deep/b.md"], remembered) == 1
+
+
+@pytest.mark.parametrize("address", ["postgressql://u:secret@host/notes", "mysql://host/x", "milvus:/host/x"])
+def test_an_engine_that_there_is_not_is_no_folder(address: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for command in (("index", str(folder)), ("ask", "aid"), ("status",)):
+        result = run(*command, "--index", address)
+        assert result.exit_code == 2
+        assert "write milvus://HOST:PORT/COLLECTION" in result.stderr
+        assert "secret" not in result.stderr
+    assert not list(tmp_path.glob("*:*"))
+
+
 def test_eight_bits_are_refused(folder: Path, remembered: str):
     with pytest.raises(InputError, match="leave the precision out"):
         build(folder, remembered, precision="int8")

@@ -16,9 +16,9 @@ from stores import edit
 
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.filters import Filter, parse
-from semsearch.protocols import PassageText
+from semsearch.protocols import Allowed, PassageText
 from semsearch.records import Article, Passage
-from semsearch.store import Allowed, Codes, Reader, embedding_hash, filtering, reader
+from semsearch.store import Codes, Reader, embedding_hash, filtering, reader
 from semsearch.store.writer import Writer
 
 Articles = dict[str, tuple[dict[str, Any], list[str]]]
@@ -55,7 +55,7 @@ def shown(opened: Reader, where: Any, limit: int = 100) -> list[tuple[str, str]]
     """Source and text of every passage that comes back for the rows that a filter leaves."""
     allowed = opened.allowed(parse(where))
     assert (allowed.rows.dtype, allowed.articles.dtype) == (np.int64, np.int64)
-    for array in allowed:
+    for array in (allowed.rows, allowed.articles):
         assert array.tolist() == sorted(set(array.tolist()))
     return [(item.source, item.passage.text) for item in opened.passages(allowed.rows.tolist(), limit, allowed=allowed)]
 

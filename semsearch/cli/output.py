@@ -62,6 +62,7 @@ VARIABLES = {
     "SEMSEARCH_TARGET_RECALL": "--target-recall of index and import",
     "SEMSEARCH_PRECISION": "--precision of index and import",
     "SEMSEARCH_CLUSTER": "--cluster of index",
+    "SEMSEARCH_MILVUS_TOKEN": "token, or user:password, of an index in Milvus; in Python, too",
     "SEMSEARCH_HOST": "--host of serve and mcp",
     "SEMSEARCH_TOKEN": "--token of serve and mcp",
     THREADS: "--threads; in Python, too",

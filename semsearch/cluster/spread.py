@@ -224,6 +224,7 @@ class _Flight:
         self._workers: dict[str, int] = {}
         self._counted = 0.0
         self._seen = time.monotonic()
+        self._told = False
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -367,6 +368,10 @@ class _Flight:
         self._counted = time.monotonic()
         if self._workers:
             self._seen = self._counted
+            self._told = False
+        elif not self._told:
+            self._told = True
+            logger.warning("the cluster at %s has no worker: waiting %.0f seconds for one", self._address, _PATIENCE)
         elif self._counted - self._seen > _PATIENCE:
             raise EngineError(
                 f"the cluster at {self._address} has had no worker for {_PATIENCE:.0f} seconds: "
@@ -375,7 +380,7 @@ class _Flight:
         return len(self._workers)
 
     def _lost(self) -> EngineError:
-        return EngineError(f"the scheduler at {self._address} is gone: start it, and {_GOES_ON}")
+        return EngineError(f"the scheduler at {self._address} is gone: start it and its workers, and {_GOES_ON}")
 
 
 def _task() -> Callable[..., Any]:

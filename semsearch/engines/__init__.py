@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from semsearch.errors import InputError
 from semsearch.records import is_engine
 from semsearch.store import Reader
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["connect", "open_reader", "open_writer", "pinned", "shown"]
 
 PathLike = str | os.PathLike[str]
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Not the letter of a drive."""
 _HOSTS = re.compile(r"(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?(?:,(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?)*")
 
 
@@ -61,7 +64,7 @@ def connect(address: str) -> Engine:
 def open_reader(path: PathLike) -> AnyReader:
     """An open index, in a folder or at an address; raises what `store.Reader` and `reader.EngineReader` do."""
     if not is_engine(path):
-        return Reader(Path(path))
+        return Reader(_folder(path))
     # Not at the top: few have an engine.
     from semsearch.engines.reader import EngineReader
 
@@ -71,6 +74,20 @@ def open_reader(path: PathLike) -> AnyReader:
     except BaseException:
         engine.close()
         raise
+
+
+def _folder(path: PathLike) -> Path:
+    """The path of a folder.
+
+    :raises InputError: if it looks like the address of an engine that there is not, of which nobody wants a folder made.
+    """
+    folder = Path(path)
+    if _ADDRESS.match(os.fspath(path)) and not folder.is_dir():
+        raise InputError(
+            f"no engine has addresses that begin with {os.fspath(path).partition(':')[0]}: write milvus://HOST:PORT/COLLECTION, "
+            "postgresql://HOST/DATABASE, or the path of a folder"
+        )
+    return folder
 
 
 @contextmanager
@@ -86,7 +103,7 @@ def open_writer(path: PathLike, *, fresh: bool = False) -> AnyWriter:
         # Not at the top: searches do without it.
         from semsearch.store.writer import Writer
 
-        return Writer(Path(path), fresh=fresh)
+        return Writer(_folder(path), fresh=fresh)
     from semsearch.encoder import cache_folder
     from semsearch.engines.writer import EngineWriter
 

@@ -74,7 +74,7 @@ class EngineReader:
         self.ready()
         with self.engine.snapshot() as snapshot:
             if not snapshot.meta:
-                raise IndexMissing(f"there is no index at {self.where}: build it first, with semsearch index SOURCE... --index")
+                raise IndexMissing(f"there is no index at {self.where}: make one with semsearch index SOURCE... --index ADDRESS")
             readable(snapshot.meta, self.where)
             yield snapshot
 

@@ -63,8 +63,25 @@ class Named:
         tops = {Path(given), Path(os.path.realpath(given))}
         known = [file for file in self._known if not file.is_address]
         found = [file for file in known if any(self._real_path(file.path).is_relative_to(top) for top in tops)]
-        name = Path(os.path.normpath(source)).as_posix()
-        return found or [file for file in known if file.source == name or file.source.startswith(name + "/")]
+        return found or self._called(Path(os.path.normpath(source)).as_posix(), known)
+
+    def _called(self, name: str, known: Iterable[FileRow]) -> list[FileRow]:
+        """The files of a name that is not there: one file, or those below one folder.
+
+        :raises InputError: if several are called so.
+        """
+        found = [file for file in known if file.source == name or file.source.startswith(name + "/")]
+        tops = {self._top(file, name) for file in found}
+        if len(tops) > 1:
+            named = ", ".join(sorted(map(str, tops))[:5])
+            raise InputError(f"several are called {name!r}, and none is here: name one by its path: {named}")
+        return found
+
+    def _top(self, file: FileRow, name: str) -> Path:
+        """The path of what a file was found below."""
+        path = self._real_path(file.path)
+        below = file.source.removeprefix(name).strip("/")
+        return path.parents[below.count("/")] if below else path
 
     def _fetched_from(self, source: str) -> list[FileRow]:
         """The page or feed of an address, in whatever form it is written."""

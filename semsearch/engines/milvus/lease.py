@@ -54,7 +54,7 @@ class Lease:
             if self._taken():
                 break
             if not wait:
-                raise IndexLocked(f"another process is writing to {shown}: try again when it is done")
+                raise self._is_taken()
             time.sleep(random.uniform(wait / 4, wait))  # noqa: S311 (only that those who met do not meet again)
         self._renewing = threading.Thread(target=self._renew, name="semsearch-milvus-lease", daemon=True)
         self._renewing.start()
@@ -66,8 +66,14 @@ class Lease:
             return True
         self._take_back()
         if time.time() - min(others) > _AT_ONCE:
-            raise IndexLocked(f"another process is writing to {self._shown}: try again when it is done")
+            raise self._is_taken()
         return False
+
+    def _is_taken(self) -> IndexLocked:
+        return IndexLocked(
+            f"another process is writing to {self._shown}, or one was killed less than {LASTS:.0f} seconds ago: "
+            "try again when it is done"
+        )
 
     def _put(self) -> None:
         """Put down the ticket, or put it down anew."""

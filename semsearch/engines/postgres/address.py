@@ -20,6 +20,7 @@ _SCHEMES = ("postgresql://", "postgres://")
 _NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", re.ASCII)
 _OWN = "index"
 _DEFAULT = "semsearch"
+_UNKNOWN = re.compile(r'invalid URI query parameter: "([A-Za-z_]{1,40})"')
 _WRONG = "not an address of PostgreSQL: write postgresql://user@host:port/database?index=NAME"
 
 
@@ -51,8 +52,12 @@ class Address:
         conninfo = "?".join([main, *(["&".join(rest)] if rest else [])])
         try:
             parts = conninfo_to_dict(conninfo)
-        except Error:
-            # What libpq says quotes the address, password and all.
+        except Error as error:
+            # What libpq says may quote the address, password and all, but for this.
+            if unknown := _UNKNOWN.search(str(error)):
+                raise InputError(
+                    f"addresses of PostgreSQL have no parameter {unknown[1]!r}: index=NAME is semsearch's own"
+                ) from None
             raise InputError(_WRONG) from None
         return cls(conninfo, schema, _shown({key: str(value) for key, value in parts.items()}, schema))
 

@@ -96,7 +96,8 @@ class Connections:
             except psycopg.Error as error:
                 if attempt + 1 == _ATTEMPTS or not _may_pass(error):
                     raise EngineError(
-                        f"cannot connect to {self._address.shown}: {_line(error)}: is the server up, and may this user in?"
+                        f"cannot connect to {self._address.shown}: {_line(error)}: "
+                        "is the server up, and may this user in (PGPASSWORD, or a password file)?"
                     ) from None
                 time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
             else:
@@ -110,6 +111,8 @@ _FORGOTTEN: list[Connection] = []
 def _may_pass(error: psycopg.Error) -> bool:
     """Whether nobody answered, or a server that will answer soon, and not one that says no."""
     said = str(error)
+    if "no password supplied" in said or "could not translate host name" in said:
+        return False
     return "FATAL" not in said or any(each in said for each in _LATER)
 
 
