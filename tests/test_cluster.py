@@ -277,7 +277,7 @@ def test_workers_that_come_when_it_has_begun(cluster: Cluster, articles: Path, h
 def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path, alone, monkeypatch: pytest.MonkeyPatch):
     cluster.nodes(1)
     address = cluster.address
-    with pytest.raises(EngineError, match=f"the scheduler at {address} is gone: start it, and run this again"):
+    with pytest.raises(EngineError, match=f"the scheduler at {address} is gone: start it and its workers, and run this again"):
         built(articles, home, address, Slow(), PASSAGES // 4, cluster.kill_scheduler)
     kept = len(pending_texts(home))
     assert kept >= PASSAGES // 4

@@ -81,7 +81,7 @@ def test_an_address_is_libpqs_with_the_name_of_the_index(address: str, schema: s
     ["postgresql://u:secret%zz@h/db", "postgresql://u:secret@h/db?nonsense=secret", "mysql://secret"],
 )
 def test_what_is_no_address_is_refused_without_its_password(address: str):
-    with pytest.raises(InputError, match="write postgresql://|have no parameter 'nonsense'") as raised:
+    with pytest.raises(InputError, match=r"write postgresql://|have no parameter 'nonsense'") as raised:
         Address.parse(address)
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is None
