@@ -4,10 +4,15 @@
     python benchmarks/capacity.py --passages 3e7 --words 120 --encoder-rate 400
     python benchmarks/capacity.py --set price_machine_hour=2.5 --set replicas=3
     python benchmarks/capacity.py --of passages.parquet
+    python benchmarks/capacity.py --of passages.parquet | xargs python benchmarks/capacity.py --passages 3e7
 
 prints the tables of the page on capacity, for its three sizes or for yours. Every figure that goes in is in `FIGURES`, with
 where it was measured, or that it is assumed and why; ``--set NAME=VALUE`` puts your own in its place. ``--of`` reads what
-``semsearch export`` wrote and prints the figures of your own passages, to be put in. A GB is 10^9 bytes.
+``semsearch export`` wrote and prints the figures of your own passages as such options, each on a line of its own, and no tables:
+they are to be given to the next call, pasted or as above. A GB is 10^9 bytes.
+
+Milliseconds of a question in a folder: its arms, vectors and words, are searched at the same time, so that the longer of the two
+counts, and to it is added what else a question takes, which hangs on the number of candidates alone (an example: `Plan.asked`).
 
 Deliberately not here: measuring (the other benchmarks). Of ten million passages nothing was run but the vectors, of a billion
 nothing, and no cluster of engines ever: above what was measured, the tables are arithmetic.
@@ -20,7 +25,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SIZES = (10**7, 10**9, 10**11)
 CODE_BYTES = 16
@@ -166,6 +171,7 @@ class Plan:
         return self.diskann_share * 4 * DIMENSION
 
     def diskann_disk(self) -> float:
+        """A vector, its links and their number: 1,536 + 56 * 4 + 4 = 1,764 bytes, as many as go into a page of 4,096: two."""
         row = 4 * DIMENSION + 4 * self.diskann_links + 4
         return 4096 / (4096 // row) if row <= 4096 else 4096 * math.ceil(row / 4096)
 
@@ -208,7 +214,13 @@ class Plan:
         return max(0.0, self.arm_seconds_million + slope * (n - 1e6))
 
     def asked(self, n: float) -> tuple[float, float]:
-        """A question of n passages in a folder: at best, where words are found no slower than among a million, and at worst."""
+        """A question of n passages in a folder: at best, where words take no longer than vectors, and at worst.
+
+        Both arms are searched at the same time, so the longer of the two counts (with one processor they take their sum). What
+        else there is, to encode the question and to compare its candidates, takes as long as it does among a million:
+        17.2 - 6.4 = 10.8 ms. Of ten million: vectors 45.5 ms, words 8 ms as among a million to 80 in proportion, and so
+        10.8 + 45.5 = 56 ms to 10.8 + max(45.5, 80) = 91 ms.
+        """
         rest = self.ask_seconds_million - self.arm_seconds_million
         words = self.lexical_seconds_million * (n / 1e6) ** self.words_exponent
         return rest + self.arm(n), rest + max(self.arm(n), words)
@@ -341,7 +353,8 @@ def storage(plan: Plan, sizes: Sequence[float]) -> str:
 
 def encoding(plan: Plan, sizes: Sequence[float]) -> str:
     """How long the first build takes."""
-    core = 1 / plan.cpu_rate()
+    week = 7 * 86400
+    core, writer = 1 / plan.cpu_rate(), plan.tokens() / plan.writer_tokens
     gpu, bound = 1 / plan.gpu_rate(), 1 / plan.gpu_bound()
     machine = core / plan.machine_cores
     cost = {"machines": plan.price_machine_hour / 3600 * machine, "GPUs": plan.price_gpu_hour / 3600 * gpu}
@@ -355,13 +368,14 @@ def encoding(plan: Plan, sizes: Sequence[float]) -> str:
             "of a GPU as measured, one process (H200)": [hours(n * gpu) for n in sizes],
             "of a GPU that is always fed (**assumed**)": [hours(n * bound) for n in sizes],
             "cores that feed such a GPU": [f"{plan.gpu_host_seconds / bound:.0f}"] * len(sizes),
-            "the one process that reads, cuts and writes, however many encode": [
-                hours(n * plan.tokens() / plan.writer_tokens) for n in sizes
+            "the one process that reads, cuts and writes, however many encode": [hours(n * writer) for n in sizes],
+            "cores that encode as fast as that one goes": [f"{core / writer:.0f}"] * len(sizes),
+            "a week, encoding alone: machines": [f"{math.ceil(n * machine / week):,}" for n in sizes],
+            "a week, encoding alone: GPUs as measured": [f"{math.ceil(n * gpu / week):,}" for n in sizes],
+            "a week, all else: indexes beside each other, with such a process each": [
+                f"{math.ceil(n * writer / week):,}" for n in sizes
             ],
-            "cores that encode as fast as that one goes": [f"{core * plan.writer_tokens / plan.tokens():.0f}"] * len(sizes),
-            "machines to be done in a week": [f"{math.ceil(n * machine / (7 * 86400)):,}" for n in sizes],
-            "GPUs as measured to be done in a week": [f"{math.ceil(n * gpu / (7 * 86400)):,}" for n in sizes],
-            "cost by machines; by GPUs as measured": [
+            "cost of encoding by machines; by GPUs as measured": [
                 f"{dollars(n * cost['machines'])}; {dollars(n * cost['GPUs'])}" for n in sizes
             ],
         },
@@ -412,13 +426,15 @@ def year(plan: Plan, sizes: Sequence[float]) -> str:
     """What a year adds."""
     share = plan.yearly_growth + plan.yearly_change
     machine = 1 / plan.cpu_rate() / plan.machine_cores
+    writer = plan.tokens() / plan.writer_tokens
     return _by_size(
         sizes,
         {
             "passages to encode": [count(n * share) for n in sizes],
             "a day": [count(n * share / 365) for n in sizes],
-            "of a machine, a day": [hours(n * share / 365 * machine) for n in sizes],
-            "of a GPU as measured, a day": [hours(n * share / 365 / plan.gpu_rate()) for n in sizes],
+            "encoding alone, of a machine, a day": [hours(n * share / 365 * machine) for n in sizes],
+            "encoding alone, of a GPU as measured, a day": [hours(n * share / 365 / plan.gpu_rate()) for n in sizes],
+            "of the one process that cuts and writes, a day": [hours(n * share / 365 * writer) for n in sizes],
             "more on the disk (folder)": [size(n * plan.yearly_growth * plan.folder()) for n in sizes],
         },
     )
@@ -460,19 +476,44 @@ def planned(given: Mapping[str, float] | None = None) -> Plan:
     return Plan({name: figure.value for name, figure in FIGURES.items()} | own)
 
 
+def _rows(file: Path) -> list[dict[str, Any]]:
+    """Texts of passages, of up to some sixteen groups of the file, and the codes of their words where it has them."""
+    from semsearch.errors import InputError, MissingExtra
+
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra('Parquet files need pyarrow: python -m pip install "semsearch[parquet]"') from error
+    wanted = "give a file that `semsearch export FILE.parquet` wrote"
+    try:
+        with pq.ParquetFile(file) as opened:
+            columns = [name for name in ("text", "words") if name in opened.schema_arrow.names]
+            groups = opened.num_row_groups
+            read = list(range(0, groups, max(1, groups // 8)))
+            found: list[dict[str, Any]] = opened.read_row_groups(read, columns=columns).to_pylist() if "text" in columns else []
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {file}: {wanted}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{file} cannot be read as Parquet: {wanted}") from error
+    # Any Parquet file may be given, with columns that are called so by chance.
+    rows = [row for row in found if isinstance(row["text"], str) and row["text"].strip()]
+    if not rows:
+        raise InputError(f"there are no passages in {file}: {wanted}")
+    return rows
+
+
 def shape(file: Path, sample: int = 3000) -> dict[str, float]:
-    """The figures of the passages that ``semsearch export`` wrote: words, and bytes, tokens, terms, codes a word."""
+    """The figures of the passages that ``semsearch export`` wrote: words, and bytes, tokens, terms, codes a word.
+
+    :raises SemsearchError: if the file cannot be read or has no passages, if pyarrow is not installed or there is no model.
+    """
     import numpy as np
-    import pyarrow.parquet as pq
 
     from semsearch import encoder
     from semsearch.lexical import Analyzer
 
-    opened = pq.ParquetFile(file)
-    columns = [name for name in ("text", "words") if name in opened.schema_arrow.names]
-    groups = opened.num_row_groups
-    read = range(0, groups, max(1, groups // 8))
-    found = opened.read_row_groups(list(read), columns=columns).to_pylist()
+    found = _rows(file)
     rows = [found[place] for place in np.random.default_rng(0).choice(len(found), min(sample, len(found)), replace=False)]
     n_words = sum(len(row["text"].split()) for row in rows)
     analyzer = Analyzer("en")
@@ -484,7 +525,7 @@ def shape(file: Path, sample: int = 3000) -> dict[str, float]:
         "word_terms": sum(len(set(each)) for each in terms) / n_words,
         "term_bytes": sum(len(" ".join(each).encode()) for each in terms) / n_words,
     }
-    if "words" in columns:
+    if all(isinstance(row.get("words"), bytes) for row in rows):
         told["word_codes"] = sum(len(row["words"]) / CODE_BYTES for row in rows) / n_words
     return told
 
@@ -495,11 +536,10 @@ def main() -> None:
     parser.add_argument("--words", type=float, metavar="N", help="words of a passage")
     parser.add_argument("--encoder-rate", type=float, metavar="N", help="passages that a machine of yours encodes a second")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a figure of yours")
-    parser.add_argument("--of", type=Path, metavar="FILE", help="print the figures of these passages")
+    parser.add_argument("--of", type=Path, metavar="FILE", help="print the figures of these passages, as --set of the next call")
     options = parser.parse_args()
     if options.of:
-        for name, value in shape(options.of).items():
-            print(f"--set {name}={value:.4g}")
+        _print_shape(parser, options.of)
         return
     try:
         plan = _given(options)
@@ -509,6 +549,18 @@ def main() -> None:
     if not all(1 <= n < 1e15 for n in sizes):
         parser.error("--passages is a number from 1 to 1e15")
     print("\n\n".join(f"## {name}\n\n{text}" for name, text in tables(plan, sizes).items()))
+
+
+def _print_shape(parser: argparse.ArgumentParser, file: Path) -> None:
+    # Not at the top: tables need no more than this file.
+    from semsearch.errors import SemsearchError
+
+    try:
+        told = shape(file)
+    except SemsearchError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    for name, value in told.items():
+        print(f"--set {name}={value:.4g}")
 
 
 def _given(options: argparse.Namespace) -> Plan:

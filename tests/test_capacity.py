@@ -73,6 +73,28 @@ def test_figures_of_postgresql_are_those_of_its_benchmark():
     assert capacity.planned().postgres_graph_bytes == pytest.approx(found["vectors_1"]["indexes"], rel=0.01)
 
 
+def test_what_the_page_says_of_scifact_was_measured():
+    found = results("engines")
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    folder, postgres, milvus = (f"{found[name]['hybrid']['nDCG@10']:.4f}"[1:] for name in ("folder", "postgres", "milvus"))
+    assert f"mean nDCG@10 was {postgres}, in a folder {folder}" in page
+    assert f"as in PostgreSQL, mean nDCG@10 {milvus}" in page
+    assert {each["recall@10"] for name in ("postgres", "milvus") for each in found[name]["filters"].values()} == {1}
+    size = found["postgres"]["bytes_per_passage"]
+    assert f"took {size:,} bytes each in PostgreSQL" in page
+    # Its passages have 100.3 words.
+    assert capacity.planned({"words": 100.3}).postgres() == pytest.approx(8790, abs=5)
+    assert size == pytest.approx(8790, rel=0.05)
+
+
+def test_a_week_is_told_of_encoding_and_of_the_process_that_writes():
+    rows = {row.split(" | ")[0]: row for row in capacity.encoding(capacity.planned(), [1e9]).splitlines()}
+    # 94 hours of a machine, 185 of a GPU, and 248 of that process; a week has 168.
+    assert rows["| a week, encoding alone: machines"].endswith("| 1 |")
+    assert rows["| a week, encoding alone: GPUs as measured"].endswith("| 2 |")
+    assert rows["| a week, all else: indexes beside each other, with such a process each"].endswith("| 2 |")
+
+
 def test_constants_are_those_of_the_code():
     assert signs.WIDTH == capacity.CODE_BYTES
     assert numbers.MOST == capacity.NUMBERS
@@ -101,6 +123,11 @@ def test_formulas_by_hand():
     best, worst = plan.asked(1e6)
     assert best == pytest.approx(0.0172)
     assert worst == pytest.approx(0.0172 - 0.0064 + 0.0080)
+    # Of ten million: what else there is, and the longer of two arms.
+    assert plan.asked(1e7) == pytest.approx((0.0108 + 0.0455, 0.0108 + 0.0800))
+    assert plan.questions(1e7) == pytest.approx(200e9 / 480e6)
+    # Codes as base64.
+    assert plan.bodies() - plan.bodies(compact=True) == pytest.approx(1600 * 4 / 3)
     assert plan.segments(1e9) == 2000
     assert capacity.collisions(1e9) == pytest.approx(1e18 / 2**64)
     assert capacity.collisions(23, 365) == pytest.approx(253 / 365)
@@ -186,3 +213,29 @@ def test_figures_of_ones_own_passages(tmp_path, monkeypatch, capsys):
     assert 2 < told["term_bytes"] < 4.5
     out = printed(monkeypatch, capsys, "--of", str(tmp_path / "all.parquet"))
     assert "--set words=12\n" in out
+    # What is printed is what the next call takes.
+    assert "| `words` | 12 words | a passage | given |" in printed(monkeypatch, capsys, *out.split())
+
+
+def test_what_cannot_be_read_is_told_in_a_line(tmp_path, monkeypatch, capsys):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "all.jsonl").write_text('{"text": "one"}\n' * 10)
+    pq.write_table(pa.table({"title": ["one"]}), tmp_path / "titles.parquet")
+    pq.write_table(pa.table({"text": [1, None], "words": [2, 3]}), tmp_path / "numbers.parquet")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
+    for name, said in {
+        "nofile.parquet": "there is no",
+        "all.jsonl": "cannot be read as Parquet",
+        "": "cannot be read as Parquet",
+        "numbers.parquet": "there are no passages in",
+        "titles.parquet": "there are no passages in",
+        "empty.parquet": "there are no passages in",
+    }.items():
+        with pytest.raises(SystemExit) as exited:
+            printed(monkeypatch, capsys, "--of", str(tmp_path / name))
+        assert exited.value.code == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.count("\n") == 1
+        assert said in told.err
+        assert "semsearch export FILE.parquet" in told.err
