@@ -70,9 +70,13 @@ def programs() -> Path:
     try:
         subprocess.run([chosen / "postgres", "--version"], check=True, capture_output=True, **_as_user())
     except (PermissionError, subprocess.CalledProcessError):
-        # It stands in a folder that only root may enter.
-        shutil.copytree(chosen.parent, home() / "pginstall", symlinks=True)
-        chosen = home() / "pginstall" / "bin"
+        # It stands in a folder that only root may enter; the libraries are found from the programs on.
+        install, package = chosen.parent, chosen.parent.parent
+        left_out = shutil.ignore_patterns("include", "*.a", "pgxs")
+        shutil.copytree(install, home() / package.name / install.name, symlinks=True, ignore=left_out)
+        libraries = f"{package.name}.libs"
+        shutil.copytree(package.parent / libraries, home() / libraries, symlinks=True)
+        chosen = home() / package.name / install.name / "bin"
     return chosen
 
 
