@@ -42,19 +42,6 @@ DEEP = 100
 ADDRESS = "milvus://{name}"
 
 
-class Lasting:
-    """An engine that stays when it is closed, for it is opened again."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def close(self) -> None:
-        """Not yet."""
-
-
 def dataset(folder: Path, limit: int | None) -> Path:
     """Scifact with facts by which documents can be told apart."""
     there = folder / "scifact"
@@ -127,7 +114,7 @@ def recall(view: View, exact: tuple[list[str], np.ndarray, list[dict[str, Any]]]
 
 def measure(names: Sequence[str], limit: int | None, n_queries: int) -> dict[str, Any]:
     """Each place of an index, the folder first."""
-    from engine_servers import ENGINES
+    from engine_servers import ENGINES, Lasting
 
     found: dict[str, Any] = {}
     with TemporaryDirectory() as temporary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import postgres_server
 from memory_engine import MemoryEngine
@@ -12,7 +13,20 @@ from milvus_server import milvus
 
 from semsearch.engines.seam import Engine
 
-__all__ = ["ENGINES"]
+__all__ = ["ENGINES", "Lasting"]
+
+
+class Lasting:
+    """An engine that stays when it is closed: it is opened again."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def close(self) -> None:
+        pass
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import FakeEncoder
-from engine_servers import ENGINES
+from engine_servers import ENGINES, Lasting
 from helpers import build, run, write
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -30,19 +30,6 @@ from semsearch.store import DATABASE
 ADDRESS = "milvus://someone:secret@nowhere:1/articles?timeout=3"
 SHOWN = ("end", "line", "paragraph", "page", "text", "title", "heading", "metadata", "path", "highlight", "duplicates")
 QUESTIONS = ["aid", "vaccine oil", "the battle of the council", "gas sanction", "nobody in the whole town", "election"]
-
-
-class Lasting:
-    """An engine that stays when it is closed: it is opened again."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture(params=["folder", *sorted(ENGINES)])
