@@ -131,6 +131,8 @@ class _Model:
             with closing(Reader(self._folder)) as reader:
                 for damage in _against(reader, encoder, found.counts, found.segments):
                     found.add(*damage)
+        except ModelMismatch as error:
+            found.add("model", found.fingerprint.model, str(error))
         except IndexCorrupt as error:
             # What was told already need not be told in other words.
             if not found.problems:

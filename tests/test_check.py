@@ -18,7 +18,7 @@ from stores import edit
 
 import semsearch
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError, ModelMismatch
-from semsearch.store import Reader, database
+from semsearch.store import FORMAT, Reader, database
 from semsearch.store.writer import Writer
 
 QUESTIONS = ("aid", "oil gas", '"sword vaccine"', "nothing of it")
@@ -464,7 +464,7 @@ def test_an_index_of_an_earlier_format_is_brought_up_to_date(tmp_path, root, mod
     assert report.ok, report.problems
     assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
     with semsearch.open(top / "index") as index:
-        assert index.status()["format"] == database.FORMAT
+        assert index.status()["format"] == FORMAT
         hit = index.search("how much honey does a hive need", 1)[0]
         assert hit.text == "A hive needs about fifteen kilograms of honey to come through a winter in the mountains."
         assert hit.source == "articles/bees.txt"
@@ -499,4 +499,4 @@ def test_an_index_of_a_later_format_keeps_its_vectors(tmp_path, root, model_cach
     assert report.ok, report.problems
     assert report.citations == {"OK": 7, "MOVED": 0, "STALE": 0}
     with semsearch.open(top / "index") as index:
-        assert index.status()["format"] == database.FORMAT
+        assert index.status()["format"] == FORMAT

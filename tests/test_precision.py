@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import FakeEncoder
 from helpers import build, run, write
@@ -19,6 +21,9 @@ from helpers import build, run, write
 import semsearch
 from semsearch import encoder as encoders
 from semsearch import passages
+from semsearch.encoder.engines import Batch, OnnxRuntime, OpenVino
+from semsearch.encoder.export import Export
+from semsearch.encoder.int8_verification import Rejected, rebuild
 from semsearch.errors import IndexCorrupt, InputError, MissingExtra, ModelMismatch
 from semsearch.protocols import PassageText
 from semsearch.store import Reader, network_of
@@ -243,3 +248,177 @@ print(type(nncf.telemetry.telemetry).__name__, sys.modules["openvino_telemetry"]
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "MagicMock None 1"
     assert (tmp_path / "network.onnx").stat().st_size < 30e6
+
+
+@pytest.fixture(scope="module")
+def export(bundled) -> Export:
+    return bundled.export
+
+
+@pytest.fixture(scope="module")
+def genuine(seeds) -> bytes:
+    return network_of(seeds)
+
+
+@pytest.mark.model
+def test_a_verified_int8_model_gives_the_vectors_of_the_stored_one(export, genuine):
+    ids = np.array([[101, 2054, 4681, 2106, 3607, 3749, 102]], np.int64)
+    batch = Batch([0], ids, np.ones_like(ids))
+    for engine in (OnnxRuntime, OpenVino):
+        stored, verified = (
+            next(engine(export, network).map([batch], lambda _, states: np.array(states)))
+            for network in (genuine, rebuild(genuine, export))
+        )
+        assert np.array_equal(stored, verified)
+
+
+def node_of(model, op_type, nth=0):
+    return [node for node in model.graph.node if node.op_type == op_type][nth]
+
+
+def tensor_of(model, name):
+    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
+
+
+def external(model):
+    scale = tensor_of(model, node_of(model, "QuantizeLinear").input[1])
+    scale.ClearField("raw_data")
+    scale.data_location = onnx.TensorProto.EXTERNAL
+    scale.external_data.add(key="location", value="../../secret.txt")
+
+
+def external_without_the_mark(model):
+    external(model)
+    tensor_of(model, node_of(model, "QuantizeLinear").input[1]).data_location = onnx.TensorProto.DEFAULT
+
+
+def loop(model):
+    body = onnx.helper.make_graph([], "body", [], [])
+    first = node_of(model, "LayerNormalization")
+    model.graph.node.append(onnx.helper.make_node("Loop", ["", "", first.input[0]], ["looped"], "loop", body=body))
+    first.input[0] = "looped"
+
+
+def other_domain(model):
+    node = node_of(model, "DequantizeLinear")
+    node.op_type = "Custom"
+    node.domain = "com.attacker"
+
+
+def another_operator(model):
+    node_of(model, "Softmax").op_type = "LogSoftmax"
+
+
+def without_a_node(model):
+    model.graph.node.remove(node_of(model, "Erf"))
+
+
+def two_nodes_of_a_name(model):
+    model.graph.node.append(node_of(model, "Erf"))
+
+
+def rewired(model):
+    node_of(model, "Softmax").input[0] = node_of(model, "Softmax", 1).input[0]
+
+
+def scaled(model):
+    """Scale an activation that no weights undo."""
+    gelu = node_of(model, "Erf")
+    scale = onnx.numpy_helper.from_array(np.full((1, 1, 1536), 2, np.float32), "twice")
+    model.graph.initializer.append(scale)
+    model.graph.node.append(onnx.helper.make_node("Mul", [gelu.input[0], "twice"], ["doubled"], "double"))
+    gelu.input[0] = "doubled"
+
+
+def widened(model):
+    """Scale an activation by a tensor that makes it a million times as large."""
+    scaled(model)
+    tensor_of(model, "twice").CopyFrom(onnx.numpy_helper.from_array(np.ones((1000, 1, 1536), np.float32), "twice"))
+
+
+def other_weights(model):
+    product = node_of(model, "MatMul")
+    weights = next(node for node in model.graph.node if node.output[0] == product.input[1]).input[0]
+    tensor = tensor_of(model, weights)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor)[::-1].copy(), weights))
+
+
+def coarse_weights(model):
+    """Choose a scale so large that any weights are within a step."""
+    product = node_of(model, "MatMul")
+    scale = next(node for node in model.graph.node if node.output[0] == product.input[1]).input[1]
+    tensor = tensor_of(model, scale)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 1000, scale))
+
+
+def other_bias(model):
+    tensor = tensor_of(model, "network.encoder.layer.0.attention.self.query.bias")
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 100, tensor.name))
+
+
+def not_a_number(model):
+    scale = node_of(model, "QuantizeLinear").input[1]
+    tensor = tensor_of(model, scale)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * np.nan, scale))
+
+
+def cut_short(model):
+    tensor = tensor_of(model, node_of(model, "MatMul").input[1].replace("dq_output", "q_output"))
+    tensor.raw_data = tensor.raw_data[:-1]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "change",
+    [external, external_without_the_mark, loop, other_domain, another_operator, without_a_node, two_nodes_of_a_name, rewired]
+    + [scaled, widened, other_weights, coarse_weights, other_bias, not_a_number, cut_short],
+)
+def test_an_int8_model_that_is_not_the_quantized_export_is_rejected(change, export, genuine):
+    model = onnx.load_from_string(genuine)
+    change(model)
+    with pytest.raises(Rejected):
+        rebuild(model.SerializeToString(), export)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("data", [b"", b"\x08", b"PK\x03\x04" * 100, bytes(10_000)])
+def test_bytes_that_are_no_model_are_rejected(data, export):
+    with pytest.raises(Rejected):
+        rebuild(data, export)
+
+
+@pytest.mark.model
+def test_a_file_larger_than_the_model_is_not_parsed(export, monkeypatch):
+    monkeypatch.setattr(onnx, "load", lambda _: pytest.fail("parsed"))
+    with pytest.raises(Rejected, match="larger than the model itself"):
+        rebuild(bytes(export.weights.stat().st_size * 2), export)
+
+
+@pytest.mark.model
+def test_whatever_leads_nowhere_in_an_int8_model_is_dropped(export, genuine):
+    model = onnx.load_from_string(genuine)
+    model.graph.initializer.add(name="unused").external_data.add(key="location", value="/etc/passwd")
+    model.graph.node.append(onnx.helper.make_node("Custom", ["unused"], ["nowhere"], "unused", domain="com.attacker"))
+    model.functions.add(name="Add", domain="")
+    model.metadata_props.add(key="a", value="b")
+    assert rebuild(model.SerializeToString(), export) == rebuild(genuine, export)
+
+
+@pytest.mark.model
+def test_a_crafted_int8_model_is_neither_run_by_an_update_nor_by_a_check(seeds, genuine, tmp_path):
+    crafted = tmp_path / "index"
+    shutil.copytree(seeds, crafted)
+    model = onnx.load_from_string(genuine)
+    loop(model)
+    network = model.SerializeToString()
+    writer = Writer(crafted)
+    assert writer.fingerprint is not None
+    writer.set_network(network)
+    writer.commit(replace(writer.fingerprint, quantized=hashlib.sha256(network).hexdigest()), "0")
+    writer.close()
+    done = run("index", str(write(tmp_path / "docs", "one.md", "Trains and stations.")), "--index", str(crafted))
+    assert done.exit_code == 2
+    assert "is not a quantized form of 'all-MiniLM-L6-v2'" in done.stderr
+    assert "rebuild the index with --fresh" in done.stderr
+    found = semsearch.check(crafted).problems
+    assert any("is not a quantized form" in damage.what for damage in found)

@@ -16,7 +16,7 @@ from conftest import FakeEncoder
 from stores import ONE_WORD, agrees, by_words, edit, put
 
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
-from semsearch.store import DATABASE, Reader, database, segments, writer
+from semsearch.store import DATABASE, FORMAT, Reader, database, segments, writer
 from semsearch.store.writer import Writer
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_database_is_corrupt_and_untouched(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     put(tmp_path / "index", {"a.md": ["aid"]})
-    edit(tmp_path / "index", "UPDATE meta SET value = ? WHERE key = 'format'", str(database.FORMAT + 1))
+    edit(tmp_path / "index", "UPDATE meta SET value = ? WHERE key = 'format'", str(FORMAT + 1))
     for make in (Writer, Reader):
         with pytest.raises(IndexTooNew, match=r"was written by semsearch 1.0: upgrade semsearch$"):
             make(tmp_path / "index")

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from semsearch.encoder.cache import cache_folder, remember, remembered, touched
 from semsearch.encoder.deferred import DeferredEncoder
 from semsearch.encoder.export import Export, ensure, opened
-from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, locate
-from semsearch.errors import InputError, MissingExtra, ModelMismatch
+from semsearch.encoder.model import DEFAULT_MODEL, ModelFiles, check_model_folder, is_local_folder, locate
+from semsearch.errors import InputError, MissingExtra, ModelMismatch, ModelUnavailable
 from semsearch.protocols import Encoder, Fingerprint, PassageText
 
 if TYPE_CHECKING:
@@ -98,12 +98,13 @@ def check_calibrates() -> None:
 
 
 def calibrated(encoder: Encoder, passages: Sequence[PassageText]) -> tuple[Fingerprint, bytes]:
-    """An encoder's network in 8 bits, calibrated on some passages, and the fingerprint that `load_for` takes with it.
+    """Calibrate the int8 model of an encoder on passages; return it with the fingerprint that `load_for` takes.
 
     :raises InputError: if the model is one that only sentence-transformers can run, or the encoder is the user's own.
-    :raises ModelUnavailable: if NNCF cannot do it.
+    :raises ModelUnavailable: if NNCF cannot quantize it, or not in a form that can be verified later.
     """
     from semsearch.encoder.fast import FastEncoder
+    from semsearch.encoder.int8_verification import Rejected, rebuild
     from semsearch.encoder.quantized import calibrated as quantized
 
     if isinstance(encoder, DeferredEncoder):
@@ -111,20 +112,28 @@ def calibrated(encoder: Encoder, passages: Sequence[PassageText]) -> tuple[Finge
     if not isinstance(encoder, FastEncoder):
         raise InputError(f"{encoder.fingerprint.model!r} cannot be run in 8 bits: leave --precision out")
     network = quantized(encoder.export, encoder.token_ids(passages))
+    try:
+        rebuild(network, encoder.export)
+    except Rejected as error:
+        raise ModelUnavailable(
+            f"the int8 form of {encoder.fingerprint.model!r} cannot be verified ({error}): omit --precision"
+        ) from error
     return replace(encoder.fingerprint, quantized=hashlib.sha256(network).hexdigest()), network
 
 
 def check_unchanged(fingerprint: Fingerprint) -> None:
-    """Refuse a model's folder in which there is another model now; one that is no longer there is not looked for.
+    """Refuse a model folder whose files have changed since the index was built.
 
-    Its files are read only if any of them was touched since they were read last. The bundled model and those of the hub have
-    names that stay theirs.
+    The files are read only if one was touched since they were read last. A folder that no longer exists is not checked, nor are
+    the bundled model and the models of the hub: their names are never reused.
 
-    :raises ModelMismatch: if weights, tokenizer, prompts, pooling or whatever else decides the vectors are others.
+    :raises ModelMismatch: if weights, tokenizer, prompts, pooling or another setting that decides the vectors has changed.
+    :raises ModelUnavailable: if the folder holds no model.
     """
-    folder = Path(fingerprint.model)
-    if not folder.is_absolute() or not folder.is_dir():
+    if not is_local_folder(fingerprint.model):
         return
+    folder = Path(fingerprint.model)
+    check_model_folder(folder)
     digests = (fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
     if remembered(folder) != digests:
         files = touched(folder)
@@ -133,11 +142,12 @@ def check_unchanged(fingerprint: Fingerprint) -> None:
 
 
 def _same_files(fingerprint: Fingerprint) -> ModelFiles:
-    """The model of a fingerprint, as it lies on this machine now.
+    """Find the model of a fingerprint on this machine. An index may be somebody else's, so nothing is downloaded.
 
-    :raises ModelMismatch: if it is another.
+    :raises ModelMismatch: if it is another model now.
+    :raises ModelUnavailable: if it is not on this machine.
     """
-    files = locate(fingerprint.model)
+    files = locate(fingerprint.model, stored=True)
     if (files.weights, files.tokenizer, files.config) != (fingerprint.weights, fingerprint.tokenizer, fingerprint.config):
         raise _mismatch(fingerprint)
     return files
@@ -185,8 +195,16 @@ def _encoder(export: Export, files: ModelFiles | None, network: Network | None =
         quantized = network() if network else b""
         if hashlib.sha256(quantized).hexdigest() != expected:
             raise ModelMismatch(
-                "the network in 8 bits is not the one that the index was built with: add --fresh to build it anew"
+                "the index does not hold the int8 model that its passages were encoded with: rebuild it with --fresh"
             )
-        return quantized_engine(export, quantized)
+        from semsearch.encoder.int8_verification import Rejected, rebuild
+
+        try:
+            return quantized_engine(export, rebuild(quantized, export))
+        except Rejected as error:
+            raise ModelMismatch(
+                f"the int8 model in the index is not a quantized form of {export.fingerprint.model!r} as it is on this machine "
+                f"({error}): rebuild the index with --fresh"
+            ) from error
 
     return FastEncoder(export, bulk)

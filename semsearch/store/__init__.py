@@ -17,10 +17,10 @@ Deliberately not here: reading articles, the model, ranking.
 
 from __future__ import annotations
 
-from semsearch.store.database import FORMAT
 from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import DATABASE
 from semsearch.store.reader import PassageRow, Reader
+from semsearch.store.schema import FORMAT
 from semsearch.store.segments import SEGMENT_ROWS, Codes
 from semsearch.store.tables import FileRow, embedding_hash, network_of, number_of, recall_of, target_of
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +23,10 @@ import apsw
 from semsearch.errors import IndexCorrupt, IndexLocked, IndexMissing, IndexTooNew, InputError
 from semsearch.limits import memory
 from semsearch.store.files import DATABASE
+from semsearch.store.schema import FORMAT, META_STATEMENTS, SCHEMA, statements, statements_of
 
 __all__ = [
     "APPLICATION_ID",
-    "FORMAT",
-    "NETWORK",
-    "SCHEMA",
     "Unlocked",
     "check_schema",
     "closed",
@@ -50,8 +47,6 @@ __all__ = [
     "translated",
 ]
 
-FORMAT = 6
-"""What a writer leaves. A reader refuses an earlier one, and a writer brings it up to date (`migration`)."""
 APPLICATION_ID = 0x53454D53  # "SEMS"
 CHECKSUM_BYTES = 8
 """At the end of each page, as SQLite's checksum VFS has it."""
@@ -62,38 +57,17 @@ _WAIT = 10_000
 _CACHE = 250
 """Kilobytes of pages, for each megabyte of `limits.memory`, that a writer keeps: the keys are hashes, which go everywhere."""
 
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, source TEXT NOT NULL, sha256 BLOB NOT NULL, problems TEXT NOT NULL,
-    columns TEXT NOT NULL DEFAULT '{}'
-) STRICT;
-CREATE TABLE articles (
-    id INTEGER PRIMARY KEY, file INTEGER NOT NULL REFERENCES files, record TEXT NOT NULL, title TEXT NOT NULL,
-    metadata TEXT NOT NULL
-) STRICT;
-CREATE INDEX articles_by_file ON articles (file);
-CREATE TABLE passages (
-    id INTEGER PRIMARY KEY, article INTEGER NOT NULL REFERENCES articles, text TEXT NOT NULL, headings TEXT NOT NULL,
-    paragraph INTEGER NOT NULL, line INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-    sentences BLOB NOT NULL, embedding BLOB NOT NULL, language TEXT NOT NULL DEFAULT '',
-    page INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX passages_by_article ON passages (article);
-CREATE INDEX passages_by_embedding_and_language ON passages (embedding, language);
-CREATE TABLE embeddings (hash BLOB PRIMARY KEY, row INTEGER NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
-CREATE TABLE segments (
-    name TEXT PRIMARY KEY, first_row INTEGER NOT NULL UNIQUE, n_rows INTEGER NOT NULL, live INTEGER NOT NULL,
-    files TEXT NOT NULL
-) STRICT;
-CREATE TABLE lexical (name TEXT PRIMARY KEY, files TEXT NOT NULL) STRICT;
-CREATE TABLE lexical_rows (row INTEGER PRIMARY KEY, hash BLOB NOT NULL, language TEXT NOT NULL) STRICT;
-CREATE TABLE canaries (text TEXT PRIMARY KEY, vector BLOB NOT NULL) STRICT, WITHOUT ROWID;
-"""
-NETWORK = "CREATE TABLE network (data BLOB NOT NULL) STRICT;"
-"""At most one, of 8 bits: what the index was encoded with, should the model itself not have done it."""
-SCHEMA += NETWORK
-
+_META_STEPS = 1_000_000
+"""Maximum steps of SQLite's virtual machine for reading schema and metadata. An index of today needs some 500."""
+_LIMITS = {
+    apsw.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    apsw.SQLITE_LIMIT_COLUMN: 100,
+    apsw.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    apsw.SQLITE_LIMIT_COMPOUND_SELECT: 10,
+    apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 100,
+}
+"""Limits of SQLite that a database made to do harm cannot exceed, far above what ours need."""
 _CHECKSUM_ERRORS = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -263,6 +237,9 @@ def connect(path: Path, how: str) -> apsw.Connection:
     database.set_busy_timeout(_WAIT)
     database.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     database.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    database.pragma("cell_size_check", True)
+    for limit, value in _LIMITS.items():
+        database.limit(limit, value)
     return database
 
 
@@ -310,7 +287,15 @@ def read_meta(database: apsw.Connection, folder: Path) -> dict[str, str]:
         if application or one(database, "SELECT count(*) FROM sqlite_master"):
             raise InputError(f"{folder / DATABASE} is another program's database: give another folder with --index")
         return {}
-    meta: dict[str, str] = dict(database.execute("SELECT key, value FROM meta").fetchall())
+    with _interrupted_after(_META_STEPS, database):
+        found = _schema_of(database)
+        # A view by this name could take all memory, or never end.
+        if not found & META_STATEMENTS:
+            raise damaged(folder, "its tables are not ours")
+        try:
+            meta: dict[str, str] = dict(database.execute("SELECT key, value FROM meta").fetchall())
+        except apsw.InterruptError as error:
+            raise damaged(folder, "its metadata has too many rows") from error
     try:
         version = int(meta["format"])
         int(meta["generation"])
@@ -320,31 +305,36 @@ def read_meta(database: apsw.Connection, folder: Path) -> dict[str, str]:
         raise IndexTooNew(
             f"the index {folder} was written by semsearch {meta.get('version', 'of a later version')}: upgrade semsearch"
         )
-    if version == FORMAT:
-        if database.reserve_bytes("main") != CHECKSUM_BYTES or str(one(database, "PRAGMA checksum_verification")) != "1":
-            raise damaged(folder, "its pages have no checksums")
-        check_schema(database, folder)
+    if version == FORMAT and (
+        database.reserve_bytes("main") != CHECKSUM_BYTES or str(one(database, "PRAGMA checksum_verification")) != "1"
+    ):
+        raise damaged(folder, "its pages have no checksums")
+    if found != statements_of(version):
+        raise damaged(folder, "its tables are not ours")
     return meta
 
 
-def check_schema(database: apsw.Connection, folder: Path) -> None:
-    """Refuse a database that has other tables than ours, or more than these.
+def check_schema(database: apsw.Connection, folder: Path, schema: str = SCHEMA) -> None:
+    """Refuse a database whose tables, views, indexes and triggers are not exactly those of a schema.
 
-    :raises IndexCorrupt: if it has.
+    :raises IndexCorrupt: if they differ.
     """
-    if _statements(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")) != _expected():
+    if _schema_of(database) != statements(schema.split(";")):
         raise damaged(folder, "its tables are not ours")
 
 
-@cache
-def _expected() -> frozenset[str]:
-    return _statements(SCHEMA.split(";"))
+def _schema_of(database: apsw.Connection) -> frozenset[str]:
+    return statements(sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL"))
 
 
-def _statements(given: Any) -> frozenset[str]:
-    """Statements whatever their spacing, and the quotation marks that SQLite gives a table that was renamed."""
-    spaced = (re.sub(r"\s*([(),])\s*", r"\1", " ".join(statement.replace('"', " ").split())) for statement in given)
-    return frozenset(statement for statement in spaced if statement)
+@contextmanager
+def _interrupted_after(steps: int, database: apsw.Connection) -> Iterator[None]:
+    """End statements with ``apsw.InterruptError`` after a number of steps of SQLite's virtual machine."""
+    database.set_progress_handler(lambda: True, steps)
+    try:
+        yield
+    finally:
+        database.set_progress_handler(None)
 
 
 def torn_pages(database: apsw.Connection, path: Path) -> Iterator[int]:

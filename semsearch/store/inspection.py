@@ -25,7 +25,6 @@ from semsearch.protocols import Fingerprint, PassageText
 from semsearch.records import Damage
 from semsearch.store import words
 from semsearch.store.database import (
-    FORMAT,
     connect_to_read,
     is_there,
     missing,
@@ -37,6 +36,7 @@ from semsearch.store.database import (
 )
 from semsearch.store.files import DATABASE, PENDING, leftovers
 from semsearch.store.pending import pending_segments
+from semsearch.store.schema import FORMAT
 from semsearch.store.segments import HeldSegment, listed
 from semsearch.store.tables import PASSAGE, embedding_hash, fingerprint_of, metadata_of, passage, sentence_spans
 from semsearch.vectors import Segment

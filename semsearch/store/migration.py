@@ -15,7 +15,8 @@ from pathlib import Path
 import apsw
 
 from semsearch.store import words
-from semsearch.store.database import CHECKSUM_BYTES, NETWORK, SCHEMA, read_meta, reserve_checksums
+from semsearch.store.database import CHECKSUM_BYTES, read_meta, reserve_checksums
+from semsearch.store.schema import NETWORK, SCHEMA
 from semsearch.store.tables import former_sentence_spans, sentence_bytes
 
 __all__ = ["reserve", "run"]

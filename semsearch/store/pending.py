@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from semsearch import signs
 from semsearch.errors import IndexCorrupt, InputError
-from semsearch.store.database import connect, lay_out, one, translated
+from semsearch.store.database import check_schema, connect, lay_out, one, translated
 from semsearch.store.files import PENDING, Held, Listed, remove_database, writing
 from semsearch.store.segments import Codes, listed
 
@@ -71,8 +71,8 @@ class Pending:
             with translated(self.folder):
                 database = _connect(self.folder, "mode=rwc")
                 try:
-                    known = one(database, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'")
-                    if known and one(database, "SELECT vectors FROM meta") == self._vectors:
+                    check_schema(database, self.folder, _SCHEMA)
+                    if one(database, "SELECT vectors FROM meta") == self._vectors:
                         return database
                 except BaseException:
                     database.close()
@@ -191,10 +191,11 @@ def _asked(folder: Path, statement: str) -> list[Any]:
     try:
         database = _connect(folder, "mode=ro")
         try:
+            check_schema(database, folder, _SCHEMA)
             return list(database.execute(statement))
         finally:
             database.close()
-    except apsw.Error:
+    except (apsw.Error, IndexCorrupt):
         return []
 
 

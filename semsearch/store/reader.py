@@ -18,7 +18,6 @@ from semsearch.protocols import Allowed
 from semsearch.records import ArticleInfo, Context, Excerpt, Facets, Passage, StoredPassage, is_address
 from semsearch.store import extracts, filtering, segments, words
 from semsearch.store.database import (
-    FORMAT,
     closed,
     connect_to_read,
     connect_watched,
@@ -32,6 +31,7 @@ from semsearch.store.database import (
 )
 from semsearch.store.extracts import ArticleText, SizedArticle
 from semsearch.store.files import size_of
+from semsearch.store.schema import FORMAT
 from semsearch.store.segments import SEGMENT_ROWS, Codes
 from semsearch.store.tables import (
     PASSAGE,

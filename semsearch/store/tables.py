@@ -1,6 +1,6 @@
 """How values stand in the rows of the database, for those who write them and those who read them.
 
-Deliberately not here: the tables themselves (`database.SCHEMA`).
+Deliberately not here: the tables themselves (`schema`).
 """
 
 from __future__ import annotations

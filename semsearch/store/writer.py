@@ -16,13 +16,12 @@ import numpy as np
 
 from semsearch import lexical
 from semsearch.errors import IndexCorrupt, IndexLocked, InputError
+from semsearch.locks import file_lock
 from semsearch.protocols import Fingerprint
 from semsearch.records import Article, Passage, Problem, Sentence, is_address
 from semsearch.store import exporting, migration, segments, words
 from semsearch.store.database import (
     APPLICATION_ID,
-    FORMAT,
-    SCHEMA,
     check_schema,
     connect_to_read,
     connect_to_write,
@@ -45,6 +44,7 @@ from semsearch.store.files import (
 )
 from semsearch.store.naming import Named
 from semsearch.store.pending import Kept, Pending, pending_network, pending_segments, pending_texts
+from semsearch.store.schema import FORMAT, SCHEMA
 from semsearch.store.segments import Codes
 from semsearch.store.tables import FileRow, Spans, file_rows, fingerprint_of, network_of, sentence_bytes, sentence_spans
 from semsearch.vectors import Vectors
@@ -75,11 +75,11 @@ class Writer:
         _prepare(folder, fresh)
         # Where articles lie below it, index and articles can move together.
         self._base = folder.resolve().parent
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
-        self._lock = FileLock(folder / LOCK, timeout=0)
         try:
             with writing(folder):
+                self._lock = file_lock(folder / LOCK, timeout=0)
                 self._lock.acquire()
         except Timeout as error:
             raise IndexLocked(f"another process is writing to {folder}: try again when it is done") from error
