@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import semsearch
 from semsearch import articles, encoder, passages, signs
 from semsearch.encoder import engines, export, fast, model
+from semsearch.encoder.cache import is_trusted
 from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
 from semsearch.encoder.fast import FastEncoder, unit
 from semsearch.encoder.reference import ReferenceEncoder
@@ -478,6 +480,36 @@ def test_a_cache_that_cannot_be_written_is_done_without(make_model, tmp_path, mo
     expected = reference.encode_query(["aid"], normalize_embeddings=True)
     assert float((used.encode_queries(["aid"]).vectors * expected).sum()) >= 0.99999
     assert "SEMSEARCH_CACHE" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+@pytest.mark.parametrize("part", [".", "models", "models/KEY"])
+def test_a_cache_that_everybody_can_write_to_is_not_used(make_model, tmp_path, monkeypatch, caplog, part):
+    folder, _ = make_model(f"tiny-shared-{len(part)}", seed=5)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(cache))
+    fingerprint = encoder.load(str(folder)).fingerprint
+    kept = export.opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
+    assert kept is not None
+    assert kept.folder.parent == cache / "models"
+    assert stat.S_IMODE((cache / "models").stat().st_mode) == 0o700
+    (cache / part.replace("KEY", kept.folder.name)).chmod(0o777)
+    assert export.opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config) is None
+    again = encoder.load(str(folder))
+    # Its own folder can be replaced where only the folder of the export is open to all.
+    assert again.export.folder.is_relative_to(cache) == (part == "models/KEY")
+    assert ("other users can write there" in caplog.text) == (part != "models/KEY")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path))
+    assert is_trusted(tmp_path)
+    if os.getuid() == 0:
+        os.chown(tmp_path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert not is_trusted(tmp_path)
 
 
 def test_a_full_disk_leaves_no_half_written_export(make_model, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing, suppress
@@ -16,9 +17,11 @@ from helpers import build, found, write
 from stores import edit
 
 import semsearch
+from semsearch.encoder.model import locate
 from semsearch.errors import SemsearchError
-from semsearch.store import database
+from semsearch.store import database, pending
 from semsearch.store.files import checksum
+from semsearch.store.writer import Writer
 
 MODES = ("hybrid", "dense", "lexical")
 
@@ -184,12 +187,74 @@ def test_views_in_place_of_tables_are_refused(built):
         semsearch.open(built)
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+
+
+def replace_meta(home: Path, query: str) -> None:
+    edit(home, "ALTER TABLE meta RENAME TO former")
+    edit(home, f"CREATE VIEW meta AS {query}")
+
+
+def refused(home: Path) -> None:
+    """Check that neither a reader nor a writer takes a database with other tables, and that `semsearch.check` reports it."""
+    for opened in (semsearch.open, Writer):
+        with pytest.raises(semsearch.IndexCorrupt, match="its tables are not ours"):
+            opened(home)
+    assert ["its tables are not ours" in damage.what for damage in semsearch.check(home).problems] == [True]
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+def test_an_earlier_format_with_more_in_it_than_its_own_is_refused(tmp_path, root, version):
+    shutil.copytree(root / "tests" / "data" / f"format-{version}" / "index", tmp_path / "index")
+    edit(tmp_path / "index", "CREATE VIEW more AS SELECT 1")
+    refused(tmp_path / "index")
+
+
+@pytest.mark.parametrize("version", [1, 5])
+def test_metadata_of_an_earlier_format_is_not_read_from_a_view(tmp_path, root, version):
+    shutil.copytree(root / "tests" / "data" / f"format-{version}" / "index", tmp_path / "index")
+    replace_meta(tmp_path / "index", "SELECT key, value FROM former")
+    refused(tmp_path / "index")
+
+
+def test_an_index_of_a_later_format_with_a_view_as_metadata_is_refused(built):
+    edit(built, "UPDATE meta SET value = '1000' WHERE key = 'format'")
+    with pytest.raises(semsearch.IndexTooNew):
+        semsearch.open(built)
+    replace_meta(built, "SELECT key, value FROM former")
+    with pytest.raises(semsearch.IndexCorrupt, match="its tables are not ours"):
+        semsearch.open(built)
+
+
+def test_metadata_without_end_is_not_read_to_its_end(built):
+    edit(built, f"INSERT INTO meta {ENDLESS} SELECT 'key' || i, '' FROM n LIMIT 300000")
+    with pytest.raises(semsearch.IndexCorrupt, match="its metadata has too many rows"):
+        semsearch.open(built)
+
+
+def test_what_an_interrupted_build_left_is_not_read_from_a_view(notes, built):
+    """A view without end by the name of each table of the cache of embeddings."""
+    for table, columns in {"meta": 2, "texts": 4, "segments": 3, "places": 3}.items():
+        left = built / "pending.sqlite"
+        left.unlink(missing_ok=True)
+        with closing(database.connect(left, "mode=rwc")) as opened:
+            database.lay_out(opened)
+            for statement in filter(str.strip, pending._SCHEMA.split(";")):
+                if f"TABLE {table} " not in statement:
+                    opened.execute(statement)
+            opened.execute(f"CREATE VIEW {table} AS {ENDLESS} SELECT {', '.join(['i'] * columns)} FROM n")
+        semsearch.check(built, encoder=FakeEncoder())
+        semsearch.check(built, encoder=FakeEncoder(), repair=True)
+        assert build(notes, built)[0].unchanged == 2
+
+
 HUGE = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from conftest import FakeEncoder
 import numpy, faiss, tantivy, semsearch
+from semsearch.encoder.model import locate
 from semsearch.errors import SemsearchError
 room = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + 300 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
@@ -210,6 +275,11 @@ for use in (
 @pytest.mark.parametrize(
     "statements",
     [
+        [
+            "ALTER TABLE meta RENAME TO former",
+            f"CREATE VIEW meta AS {ENDLESS} SELECT i AS key, hex(zeroblob(1000)) AS value FROM n",
+        ],
+        ["ALTER TABLE meta RENAME TO former", f"CREATE VIEW meta AS {ENDLESS} SELECT i AS key, '' AS value FROM n WHERE i < 0"],
         ["UPDATE segments SET n_rows = 4000000000000"],
         ["UPDATE segments SET n_rows = 4000000000000, live = 4000000000000, first_row = 4000000000"],
         ["UPDATE segments SET n_rows = -1"],
@@ -249,3 +319,57 @@ def test_no_pickle_is_ever_loaded(built):
     edit(built, "UPDATE segments SET files = ?", json.dumps(files))
     with pytest.raises(semsearch.IndexCorrupt, match="not those of the index"):
         found(built, "aid")
+
+
+HUB = """
+import http.server, json, os, subprocess, sys, threading
+asked = []
+class Hub(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked.append(self.path)
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_HEAD = do_POST = do_GET
+    def log_message(self, *_): pass
+hub = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+threading.Thread(target=hub.serve_forever, daemon=True).start()
+environment = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": sys.argv[2]}
+told = []
+for arguments in (["ask", "aid"], ["check"], ["index", sys.argv[3]]):
+    command = [sys.executable, "-m", "semsearch", *arguments, "--index", sys.argv[1]]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    told.append([done.returncode, done.stdout + done.stderr])
+print(json.dumps([asked, told]))
+"""
+
+
+def test_a_model_that_an_index_names_is_not_asked_of_the_hub(notes, built, tmp_path):
+    edit(built, "UPDATE meta SET value = json_set(value, '$.model', 'attacker/beacon') WHERE key = 'fingerprint'")
+    write(notes, "three.md", "council")
+    done = subprocess.run(
+        [sys.executable, "-c", HUB, str(built), str(tmp_path / "hub"), str(notes)], capture_output=True, text=True, check=True
+    )
+    requests, told = json.loads(done.stdout)
+    assert requests == []
+    for code, text in told:
+        assert code != 0
+        assert "to download it, run semsearch index SOURCE... --model attacker/beacon" in text
+
+
+@pytest.mark.parametrize("name", ["//attacker/share", "\\\\attacker\\share", "model", "../model", "~", "a/b/c", "", "\0"])
+def test_a_model_that_an_index_names_is_no_relative_or_remote_folder(name, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(semsearch.ModelUnavailable, match="not on this machine"):
+        locate(name, stored=True)
+
+
+def test_a_folder_that_an_index_names_is_not_searched_for_a_model(built, monkeypatch):
+    """It could be ``/``."""
+    edit(built, "UPDATE meta SET value = json_set(value, '$.model', '/') WHERE key = 'fingerprint'")
+    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("all files were listed"))
+    with pytest.raises(semsearch.ModelUnavailable, match="no model in /"):
+        semsearch.open(built)

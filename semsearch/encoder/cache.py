@@ -1,6 +1,8 @@
-"""The user's cache: where exports are kept, and what model folders were when they were last looked at.
+"""The user's cache: exported models, and the state in which model folders were last read.
 
-Deliberately not here: what an export is (`export`), what a model's files are (`model`).
+A model in the cache is run without another look at it, so nobody else may be able to write there.
+
+Not here: the content of an export (`export`), the files of a model (`model`).
 """
 
 from __future__ import annotations
@@ -8,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cache_folder", "remember", "remembered", "touched"]
+__all__ = ["cache_folder", "is_trusted", "remember", "remembered", "touched"]
 
 
 def cache_folder() -> Path:
@@ -24,11 +27,25 @@ def cache_folder() -> Path:
     return user_cache_path("semsearch", appauthor=False)
 
 
+def is_trusted(folder: Path) -> bool:
+    """True if a folder of the cache and those above it, up to the cache's own, belong to this user or the system.
+
+    A folder that everybody can write to is not trusted. The user's group is.
+    """
+    if not hasattr(os, "getuid"):
+        return True
+    top = cache_folder()
+    chain = [folder, *(each for each in folder.parents if each.is_relative_to(top))]
+    states = [each.stat() for each in chain]
+    return all(state.st_uid in (os.getuid(), 0) and not state.st_mode & stat.S_IWOTH for state in states)
+
+
 def remembered(folder: Path) -> tuple[str, ...]:
     """The digests that were remembered of a folder, if no file in it was touched since; else none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        noted = json.loads(_note(folder).read_text(encoding="utf-8"))
-        if noted["folder"] == str(folder) and noted["files"] == touched(folder):
+        note = _note(folder)
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        if is_trusted(note.parent) and noted["folder"] == str(folder) and noted["files"] == touched(folder):
             return tuple(map(str, noted["digests"]))
     return ()
 
@@ -43,7 +60,7 @@ def remember(folder: Path, files: list[list[str | int]], digests: tuple[str, ...
         if files != touched(folder):
             return
         note = _note(folder)
-        note.parent.mkdir(parents=True, exist_ok=True)
+        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = note.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps({"folder": str(folder), "files": files, "digests": digests}), encoding="utf-8")
         draft.replace(note)
