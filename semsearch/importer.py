@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -166,7 +167,7 @@ class _Importer(Run):
         if not theirs.same_questions(mine):
             logger.warning(
                 "the vectors in %s are of %r: all is encoded by %r (--model %s takes them)",
-                self._file, theirs.model, mine.model, theirs.model,
+                self._file, theirs.model, mine.model, shlex.quote(theirs.model),
             )  # fmt: skip
         elif theirs.quantized != mine.quantized or calibrates:
             logger.warning("the vectors in %s were not encoded in the precision that the index has: all is encoded", self._file)

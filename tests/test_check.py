@@ -425,6 +425,17 @@ def test_the_command_reads_the_articles_again(notes, built):
     assert "brings the index up to date" in done.stderr
 
 
+def test_a_check_ends_though_thousands_of_segments_overlap(notes, home):
+    build(notes, home)
+    edit(
+        home,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000)"
+        " INSERT INTO segments SELECT printf('segment-%016x', i), 1000 + i, 1000000, 0, '[]' FROM n",
+    )
+    problems = semsearch.check(home, encoder=FakeEncoder()).problems
+    assert ("vectors", "too many segments have the same rows to be counted") in {(each.kind, each.what) for each in problems}
+
+
 # Earlier formats, as their versions left them.
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -31,6 +32,8 @@ logger = logging.getLogger("semsearch")
 
 SAMPLES = 100
 """Passages to calibrate 8 bits with: 300 took twice as long, and gave vectors no nearer (``benchmarks/README.md``)."""
+_REASON = 200
+"""Maximum length of a reason that quotes an untrusted file, in characters."""
 _AGREEMENT = 0.9999
 """Cosine, at least, between a vector and that of sentence-transformers."""
 
@@ -173,7 +176,7 @@ def _agrees(export: Export, model: SentenceTransformer) -> bool:
 def _mismatch(fingerprint: Fingerprint) -> ModelMismatch:
     return ModelMismatch(
         f"the model {fingerprint.model!r} has changed since the index was built: "
-        f"run semsearch index SOURCE... --fresh --model {fingerprint.model}"
+        f"run semsearch index SOURCE... --fresh --model {shlex.quote(fingerprint.model)}"
     )
 
 
@@ -204,7 +207,7 @@ def _encoder(export: Export, files: ModelFiles | None, network: Network | None =
         except Rejected as error:
             raise ModelMismatch(
                 f"the int8 model in the index is not a quantized form of {export.fingerprint.model!r} as it is on this machine "
-                f"({error}): rebuild the index with --fresh"
+                f"({str(error)[:_REASON]}): rebuild the index with --fresh"
             ) from error
 
     return FastEncoder(export, bulk)

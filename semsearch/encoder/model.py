@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _from_hub_cache(name: str) -> Path:
         # Errors for a missing snapshot, for a malformed name, and of the file system.
         raise ModelUnavailable(
             f"the index was built with the model {name!r}, which is not on this machine: "
-            f"to download it, run semsearch index SOURCE... --model {name}"
+            f"to download it, run semsearch index SOURCE... --model {shlex.quote(name)}"
         ) from error
 
 

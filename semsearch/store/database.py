@@ -35,6 +35,7 @@ __all__ = [
     "connect_to_write",
     "connect_watched",
     "damaged",
+    "interrupted_after",
     "is_there",
     "lay_out",
     "missing",
@@ -287,7 +288,7 @@ def read_meta(database: apsw.Connection, folder: Path) -> dict[str, str]:
         if application or one(database, "SELECT count(*) FROM sqlite_master"):
             raise InputError(f"{folder / DATABASE} is another program's database: give another folder with --index")
         return {}
-    with _interrupted_after(_META_STEPS, database):
+    with interrupted_after(_META_STEPS, database):
         found = _schema_of(database)
         # A view by this name could take all memory, or never end.
         if not found & META_STATEMENTS:
@@ -328,7 +329,7 @@ def _schema_of(database: apsw.Connection) -> frozenset[str]:
 
 
 @contextmanager
-def _interrupted_after(steps: int, database: apsw.Connection) -> Iterator[None]:
+def interrupted_after(steps: int, database: apsw.Connection) -> Iterator[None]:
     """End statements with ``apsw.InterruptError`` after a number of steps of SQLite's virtual machine."""
     database.set_progress_handler(lambda: True, steps)
     try:
