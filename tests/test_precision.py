@@ -356,6 +356,11 @@ def other_bias(model):
     tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 100, tensor.name))
 
 
+def other_normalization(model):
+    tensor = tensor_of(model, node_of(model, "LayerNormalization").input[1])
+    tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 1.5, tensor.name))
+
+
 def not_a_number(model):
     scale = node_of(model, "QuantizeLinear").input[1]
     tensor = tensor_of(model, scale)
@@ -381,6 +386,7 @@ CHANGES = [
     other_weights,
     coarse_weights,
     other_bias,
+    other_normalization,
     not_a_number,
     cut_short,
 ]

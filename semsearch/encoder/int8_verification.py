@@ -152,7 +152,8 @@ class _Rebuild:
 
         expected = onnx.numpy_helper.to_array(self._local.tensors[name])
         factor = inputs[0].factor if position == 1 and node.op_type == "MatMul" else None
-        if found.weights is None or found.factor is not None or not _same_weights(expected, found, factor):
+        same = _same_weights(expected, found, factor) or (node.op_type == "Add" and _corrected_bias(expected, found))
+        if found.factor is not None or not same:
             raise Rejected(f"{node.op_type} {node.name!r} has other weights")
 
     def _without_dropped_casts(self, name: str) -> str:
@@ -232,14 +233,12 @@ class _Rebuild:
 
 
 def _same_weights(expected: NDArray[Any], found: _Input, factor: NDArray[np.float32] | None) -> bool:
-    """Check weights against the local ones, as far as quantization, scaling and bias correction change them."""
+    """Check weights against the local ones, as far as quantization and scaling change them."""
     weights = found.weights
     if weights is None or weights.shape != expected.shape or weights.dtype != expected.dtype:
         return False
-    if factor is None and found.steps is None and expected.dtype != np.float32:
-        return np.array_equal(weights, expected)
     if factor is None and found.steps is None:
-        return bool((np.abs(weights - expected) <= _BIAS * np.abs(expected) * (expected.ndim == 1)).all())
+        return np.array_equal(weights, expected)
     if factor is not None:
         if expected.ndim != 2 or len(factor) != len(expected):
             return False
@@ -249,6 +248,14 @@ def _same_weights(expected: NDArray[Any], found: _Input, factor: NDArray[np.floa
         return bool((error <= _FLOAT * np.abs(expected).max(initial=0)).all())
     in_range = found.steps.max(initial=0) * _LEVELS <= _RANGE * np.abs(expected).max(initial=0)
     return bool(in_range and (error <= _STEP * found.steps).all())
+
+
+def _corrected_bias(expected: NDArray[Any], found: _Input) -> bool:
+    """Check a bias that NNCF has corrected for the mean error of quantization."""
+    bias = found.weights
+    if bias is None or found.steps is not None or expected.ndim != 1 or bias.shape != expected.shape:
+        return False
+    return expected.dtype == bias.dtype == np.float32 and bool((np.abs(bias - expected) <= _BIAS * np.abs(expected)).all())
 
 
 def _are_scales(scale: NDArray[np.float32]) -> bool:
