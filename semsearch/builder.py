@@ -69,9 +69,9 @@ NO_SENTENCES = np.empty((0, 2), np.int32)
 
 
 def _is_missing(path: Path) -> bool:
-    """Whether a file is not there; one in a folder that cannot be looked into may be."""
+    """Return True if there is no file at a path, or its path leads through a link now; False if this cannot be found out."""
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        return not stat.S_ISREG(path.stat().st_mode) or os.path.realpath(path) != str(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:

@@ -127,7 +127,7 @@ class _Follower:
 
         :param first: options of the first build alone.
         """
-        begun = polls = False
+        begun = polls = blind = False
         while not (stop and stop.is_set()):
             places = _Places.of(self._watched)
             try:
@@ -137,7 +137,16 @@ class _Follower:
             except (OSError, RuntimeError) as error:
                 # A folder that has just gone, or more folders than the system tells of.
                 if polls and not isinstance(error, FileNotFoundError):
-                    raise EngineError(f"the folders cannot be watched ({error}): see WATCHFILES_FORCE_POLLING") from error
+                    failed = EngineError(f"the folders cannot be watched ({error}): see WATCHFILES_FORCE_POLLING")
+                    if not begun:
+                        raise failed from error
+                    # A link to itself among the articles, for instance. It must not end the watch.
+                    if not blind:
+                        yield self._failed(failed)
+                    blind = True
+                    time.sleep(_AGAIN[0])
+                    yield from self._refreshed()
+                    continue
                 if not isinstance(error, FileNotFoundError):
                     logger.warning(
                         "the system does not tell of changes (%s): the folders are looked through again and again", error
@@ -145,13 +154,14 @@ class _Follower:
                     polls = True
                 time.sleep(_TICK / 1000)
                 continue
+            blind = False
             with closing(ticks):
                 if begun:
                     yield from self._refreshed()
                 else:
                     yield self._begun(first)
                     begun = True
-                if places != _Places.of(self._sources):
+                if places != _Places.of(self._watched):
                     # A folder that came before it listened is not told of.
                     continue
                 for changed in ticks:
@@ -225,28 +235,42 @@ class _Follower:
 
 
 def _ticks(watchfiles: ModuleType, places: _Places, stop: threading.Event | None, *, polls: bool) -> Generator[set[str]]:
-    """The paths that changed; none, every so often, and once when it listens."""
+    """Yield the paths that changed: none every so often, and once when it listens.
+
+    End if the folders can no longer be watched, so that the caller looks for them again.
+
+    :raises OSError: if the folders cannot be watched; RuntimeError likewise.
+    """
     folders = places.folders()
     if not folders:
         while not (stop and stop.is_set()):
             yield set()
             time.sleep(_TICK / 1000)
         return
-    for changes in watchfiles.watch(
-        *folders,
-        watch_filter=None,
-        debounce=_LONGEST,
-        step=_QUIET,
-        stop_event=stop,
-        rust_timeout=_TICK,
-        yield_on_timeout=True,
-        force_polling=True if polls else None,
-        recursive=False,
-        ignore_permission_denied=True,
-    ):
-        # Of a folder that is polled it is also told that something in it changed, which is told by itself.
-        modified = watchfiles.Change.modified
-        yield {path for kind, path in changes if kind != modified or path not in places.deep}
+    listening = False
+    try:
+        for changes in watchfiles.watch(
+            *folders,
+            watch_filter=None,
+            debounce=_LONGEST,
+            step=_QUIET,
+            stop_event=stop,
+            rust_timeout=_TICK,
+            yield_on_timeout=True,
+            force_polling=True if polls else None,
+            recursive=False,
+            ignore_permission_denied=True,
+        ):
+            listening = True
+            # Of a folder that is polled it is also told that something in it changed, which is told by itself.
+            modified = watchfiles.Change.modified
+            yield {path for kind, path in changes if kind != modified or path not in places.deep}
+    except (OSError, RuntimeError) as error:
+        if not listening:
+            raise
+        # A folder that is polled was replaced by a link to itself.
+        logger.debug("the folders are watched again (%s)", error)
+        time.sleep(_TICK / 1000)
 
 
 def _is_there(source: str) -> bool:
@@ -281,21 +305,25 @@ class _Places(NamedTuple):
         files: set[str] = set()
         patterns = False
         for source in map(os.path.expanduser, sources):
-            top, within = os.path.realpath(source), [source]
+            top = os.path.realpath(source)
+            within = [top]
             if not os.path.lexists(source) and glob.has_magic(source):
                 patterns = True
                 parts = Path(source).parts
                 named = tuple(takewhile(lambda part: not glob.has_magic(part), parts))
                 top = os.path.realpath(os.path.join(*named, ""))
-                # A pattern for names alone leads into no folder but those that it matches.
-                within = [top] if len(parts) > len(named) + 1 else glob.glob(source)
+                within = [top]
+                if len(parts) == len(named) + 1:
+                    # Only the folders that it matches are searched, and no link that leads out of the top folder is followed.
+                    matches = map(os.path.realpath, glob.glob(source))
+                    within = [match for match in matches if Path(match).is_relative_to(top)]
                 deep.add(top)
             elif not os.path.isdir(top):
                 files.add(top)
                 shallow.add(os.path.split(top)[0])
             tops[top] = _identity(top)
-            for folder in map(os.path.realpath, within):
-                deep.update(map(os.path.normpath, articles.folders_below(folder)))
+            for folder in within:
+                deep.update(articles.folders_below(folder))
         return cls(tops, frozenset(deep), frozenset(shallow - deep), frozenset(files), patterns)
 
     def folders(self) -> list[str]:

@@ -217,7 +217,7 @@ def test_a_file_without_permission(folder):
 
 
 def test_a_file_that_refuses_to_be_read(folder, monkeypatch):
-    def refuse(path, limit):
+    def refuse(path, limit, **options):
         raise PermissionError(13, "Permission denied")
 
     run("index", "articles")

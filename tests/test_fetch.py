@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import pickle
+import shutil
 import socket
+import subprocess
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +24,7 @@ from conftest import FakeEncoder
 from helpers import build
 
 import semsearch
-from semsearch.articles import SourceFile, fetch, find, load, read
+from semsearch.articles import SourceFile, addresses, fetch, find, load, read
 from semsearch.articles.documents import Missing
 from semsearch.errors import InputError
 from semsearch.records import Article
@@ -448,7 +453,151 @@ def test_a_name_cannot_mean_another_address_a_moment_later(site, monkeypatch):
     ],
 )
 def test_which_addresses_are_public(address, public):
-    assert fetch._is_public(address) is public
+    assert addresses.is_public(address) is public
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::1"])
+def test_addresses_of_this_machine_are_its_own(address):
+    if address == "::1" and not addresses._binds(ipaddress.ip_address(address)):
+        pytest.skip("no IPv6 here")
+    assert addresses.is_own(address)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "64:ff9b::c000:207", "2001:db8::7"])
+def test_addresses_that_nobody_has_are_not_this_machines(address):
+    assert not addresses.is_own(address)
+
+
+OWN = "93.184.216.34"
+SECOND = "93.184.216.99"
+OWN_6 = "2606:2800:220:1::5"
+
+
+def one_interface(monkeypatch: pytest.MonkeyPatch, *, binds_any: bool = False) -> None:
+    """Simulate a machine with public addresses: two of IPv4 in one network, and one of IPv6."""
+    mine = [ipaddress.ip_address(address) for address in (OWN, SECOND, OWN_6)]
+    monkeypatch.setattr(addresses, "_binds", lambda address: binds_any or address in mine)
+    # Linux reaches a further address of a network from the first one.
+    monkeypatch.setattr(addresses, "_source_to", lambda address: mine[2 if address.version == 6 else 0])
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        (OWN, True),
+        (SECOND, True),
+        (OWN_6, True),
+        (f"::ffff:{OWN}", True),
+        (f"::ffff:{SECOND}", True),
+        ("64:ff9b::5db8:d822", True),
+        ("64:ff9b::5db8:d863", True),
+        ("2606:2800:220:1:ffff::9", True),
+        ("2606:2800:220:2::5", False),
+        ("93.184.216.35", False),
+        ("::ffff:93.184.216.35", False),
+        ("64:ff9b::5db8:d823", False),
+    ],
+)
+def test_which_public_addresses_are_own(monkeypatch, address, own):
+    one_interface(monkeypatch)
+    assert addresses.is_public(address)
+    assert addresses.is_own(address) is own
+
+
+def test_a_system_that_binds_any_address_still_leads_somewhere(monkeypatch):
+    one_interface(monkeypatch, binds_any=True)
+    assert [addresses.is_own(address) for address in (OWN, OWN_6, "93.184.216.35", "2606:2800:220:2::5")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_an_address_that_is_out_of_reach_is_nobodys(monkeypatch):
+    def unreachable(*arguments):
+        raise OSError("address family not supported")
+
+    monkeypatch.setattr(socket, "socket", unreachable)
+    assert not addresses.is_own(OWN)
+    assert not addresses.is_own(OWN_6)
+
+
+@pytest.mark.parametrize("target", [OWN, SECOND, f"[{OWN_6}]", f"[::ffff:{OWN}]", "[64:ff9b::5db8:d822]", "mine.example"])
+def test_no_redirect_leads_to_a_public_address_of_this_machine(site, monkeypatch, target):
+    root, pages = site
+    one_interface(monkeypatch)
+    real = socket.getaddrinfo
+
+    def look_up(host, port, *arguments, **options):
+        if host == "mine.example":
+            return [(2, 1, 6, "", (OWN, port)), (10, 1, 6, "", (OWN_6, port, 0, 0))]
+        return real(host, port, *arguments, **options)
+
+    connected = []
+    connect = httpcore.SyncBackend.connect_tcp
+
+    def recorded(self, host, port, *arguments, **options):
+        connected.append(host)
+        return connect(self, "127.0.0.1", int(root.rpartition(":")[2]), *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", recorded)
+    pages["/out"] = 302, {"Location": f"http://{target}:81/"}, b""
+    assert "is on this machine or in its own network: it is not followed" in refused(f"{root}/out")
+    assert connected == ["127.0.0.1"]
+    # Named by the user it is asked, and only at the port that was named.
+    pages["/"] = html()
+    connected.clear()
+    assert fetch.fetch(f"http://{target}:81/").kind == "html"
+    assert "is on this machine or in its own network" in refused(f"http://{target}:82/out")
+    assert len(connected) == 2
+
+
+def test_of_a_named_host_its_own_addresses_count_like_private_ones(monkeypatch):
+    one_interface(monkeypatch)
+    found_addresses = [OWN, "10.0.0.1", "93.184.216.35"]
+    monkeypatch.setattr(fetch, "_looked_up", lambda *arguments: found_addresses)
+    network = fetch._Network("http://several.example/", time.monotonic() + 5)
+    assert network._allowed("several.example", 80) == ["93.184.216.35"]
+    assert network._allowed("several.example", 81) == ["93.184.216.35"]
+    found_addresses.pop()
+    network = fetch._Network("http://several.example/", time.monotonic() + 5)
+    assert network._allowed("several.example", 80) == [OWN, "10.0.0.1"]
+    assert network._allowed("several.example", 81) == []
+
+
+PUBLIC_MACHINE = """
+set -e
+ip link set lo up
+ip link add near type veth peer name far
+ip link set near up
+ip link set far up
+ip addr add 93.184.216.34/32 dev lo
+ip addr add 8.8.4.5/24 dev near
+ip addr add 8.8.4.6/24 dev near
+ip route add default via 8.8.4.1
+ip addr add 2a01:4f8:1:2::5/128 dev lo
+ip addr add 2a02:4f8:1:2::5/64 dev near nodad
+ip -6 route add default via 2a02:4f8:1:2::1
+exec "$@"
+"""
+ASK_OWN = "from semsearch.articles.addresses import is_own; import sys; print([is_own(address) for address in sys.argv[1:]])"
+
+
+def test_the_system_tells_its_own_addresses():
+    own = ["93.184.216.34", "8.8.4.5", "8.8.4.6", "::ffff:8.8.4.6", "64:ff9b::808:406", "2a01:4f8:1:2::5", "2a02:4f8:1:2::5"]
+    others = ["8.8.4.7", "1.1.1.1", "::ffff:1.1.1.1", "2a01:4f8:1:2::6", "2600::1", "64:ff9b::101:101"]
+    unshare = shutil.which("unshare")
+    if not unshare or not shutil.which("ip"):
+        pytest.skip("needs unshare and ip of Linux")
+    inside = [unshare, "--user", "--map-root-user", "--net", "sh", "-c", PUBLIC_MACHINE, "sh"]
+    ready = subprocess.run([*inside, "true"], capture_output=True, text=True, check=False)
+    if ready.returncode:
+        pytest.skip(f"no network namespace can be made: {ready.stderr.strip()[:200]}")
+    command = [*inside, sys.executable, "-c", ASK_OWN, *own, "2a02:4f8:1:2::7", *others]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([True] * (len(own) + 1) + [False] * len(others))
 
 
 def test_a_page_is_bounded_in_bytes_and_in_time(site, monkeypatch):

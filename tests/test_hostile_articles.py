@@ -6,10 +6,12 @@ Inputs of some size are there because a path that is quadratic would take minute
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_render import FORBIDDEN
 
+import semsearch
 from semsearch import articles, passages
-from semsearch.articles import SourceFile, html, markdown
+from semsearch.articles import SourceFile, files, html, markdown, nofollow
 from semsearch.articles.decode import decode
 from semsearch.errors import InputError
 from semsearch.records import Article, Passage, Problem
@@ -420,7 +423,7 @@ def test_no_link_leads_out_of_a_folder_or_of_a_patterns_folder(folder, named):
 def test_two_dots_behind_a_wildcard_lead_out_of_no_folder(folder):
     found_files = articles.find(["notes/*/../../*.md"])
     assert found_files.files == []
-    assert found_files.problems == [Problem("secret.md", "a path that leads out of its folder: name its target to index it")]
+    assert found_files.problems == [Problem(".", "a path that leads out of its folder: name its target to index it")]
     assert [file.source for file in articles.find(["notes/../*.md"]).files] == ["secret.md"]
 
 
@@ -493,12 +496,174 @@ def test_what_has_come_in_the_place_of_a_file_is_not_read(folder):
         articles.load(file)
     file.path.unlink()
     file.path.symlink_to(folder / "secret.md")
-    with pytest.raises(articles.Unreadable, match="cannot be read: Too many levels of symbolic links"):
+    with pytest.raises(articles.Unreadable, match="cannot be read: a part of its path was replaced by a link"):
         articles.load(file)
     file.path.unlink()
     file.path.mkdir()
     with pytest.raises(articles.Unreadable, match=r"cannot be read: (?:Is a directory|no longer a file)"):
         articles.load(file)
+
+
+REPLACED = "a part of its path was replaced by a link or a file; index it again"
+needs_parts = pytest.mark.skipif(not nofollow._BY_PARTS, reason="the system opens no file relative to a folder")
+
+
+def replace_by_link(place: Path, target: Path) -> None:
+    place.rename(target.with_name("moved"))
+    place.symlink_to(target)
+
+
+@needs_parts
+@pytest.mark.parametrize("replaced", ["notes/sub", "notes"])
+@pytest.mark.parametrize("suffix", [".md", ".md.gz", ".jsonl"])
+def test_a_folder_replaced_by_a_link_after_the_search_is_not_read(folder, replaced, suffix):
+    for name in ("notes/sub", "outside", "outside/sub"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / f"a{suffix}").write_text('{"text": "Some text."}\n')
+    (file,) = articles.find([f"notes/sub/a{suffix}"]).files
+    replace_by_link(folder / replaced, folder / "outside")
+    with pytest.raises(articles.Unreadable, match=f"cannot be read: {REPLACED}"):
+        articles.load(file)
+    # Neither a file nor a pipe in the place of the folder.
+    (folder / replaced).unlink()
+    os.mkfifo(folder / replaced)
+    with pytest.raises(articles.Unreadable, match=f"cannot be read: {REPLACED}"):
+        articles.load(file)
+    (folder / replaced).unlink()
+    (folder / "moved").rename(folder / replaced)
+    assert articles.load(file)
+
+
+@needs_parts
+def test_a_folder_replaced_by_a_link_while_it_is_indexed_costs_itself_alone(folder, home, monkeypatch):
+    (folder / "outside").mkdir()
+    (folder / "outside/a.md").write_text("The private words of somebody else.")
+    load = articles.load
+
+    def exchanging(file):
+        if file.source == "notes/sub/a.md" and not (folder / "moved").exists():
+            replace_by_link(folder / "notes/sub", folder / "outside")
+        return load(file)
+
+    monkeypatch.setattr(articles, "load", exchanging)
+    report, encoded = build("notes", home)
+    assert (report.articles, len(encoded)) == (1, 1)
+    assert [(problem.source, problem.reason) for problem in report.problems] == [
+        ("notes/sub/a.md", f"cannot be read: {REPLACED}")
+    ]
+    # What was indexed of the folder is removed by the next run: the link leads out.
+    report, _ = build("notes", home)
+    assert [(problem.source, problem.reason.partition(":")[0]) for problem in report.problems] == [
+        ("notes/sub", "a link that leads out of its folder")
+    ]
+
+
+@needs_parts
+def test_files_of_a_folder_that_became_a_link_leave_the_index(folder, home):
+    assert build("notes", home)[0].articles == 2
+    (folder / "outside").mkdir()
+    (folder / "outside/a.md").write_text("The private words of somebody else.")
+    (folder / "notes/sub").rename(folder / "moved")
+    (folder / "notes/sub").symlink_to(folder / "outside")
+    report, encoded = build("notes", home)
+    assert (report.articles, report.removed, encoded) == (1, 1, [])
+    (folder / "notes/sub").unlink()
+    (folder / "moved").rename(folder / "notes/sub")
+    assert build("notes", home)[0].added == 1
+
+
+@needs_parts
+@pytest.mark.parametrize("named", ["notes", "notes/**", "notes/**/*.md", "notes/*/*.md", "no*"])
+def test_a_folder_replaced_by_a_link_before_it_is_listed_is_not_listed(folder, named, monkeypatch):
+    (folder / "outside/deep").mkdir(parents=True)
+    (folder / "outside/private.md").write_text("x")
+    listed = []
+    real = files.list_folder
+
+    def exchanging(path):
+        if path.name == "sub" and not path.is_symlink():
+            replace_by_link(path, folder / "outside")
+        found_here = real(path)
+        listed.extend(entry.name for entry in found_here)
+        return found_here
+
+    monkeypatch.setattr(files, "list_folder", exchanging)
+    if named == "notes/*/*.md":
+        with pytest.raises(InputError, match="nothing matches"):
+            articles.find([named])
+        assert "private.md" not in listed
+        return
+    found_files = articles.find([named])
+    assert [file.source for file in found_files.files] == ["notes/b.md"]
+    assert "private.md" not in listed
+    assert "deep" not in listed
+    assert not [problem for problem in found_files.problems if "private" in problem.source]
+    if named in ("notes", "no*"):
+        assert found_files.problems == [Problem("notes/sub", f"cannot be listed: {REPLACED}")]
+
+
+@needs_parts
+def test_a_citation_is_not_compared_through_a_link(folder, home):
+    build("notes", home)
+    shutil.copytree(folder / "notes", folder / "copy")
+    with semsearch.open(home, encoder=FakeEncoder()) as index:
+        (hit, *_) = index.search("some text")
+        assert hit.verify() == "OK"
+        replace_by_link(folder / "notes", folder / "copy")
+        assert (str(hit.verify()), hit.verify().reason) == ("STALE", f"cannot be read: {REPLACED}")
+    assert semsearch.check(home, sources=True).citations == {"OK": 0, "MOVED": 0, "STALE": 2}
+
+
+def test_no_folder_outside_a_pattern_is_listed(folder):
+    (folder / "outside/deep").mkdir(parents=True)
+    (folder / "outside/deep/secret.md").write_text("x")
+    (folder / "notes/sub/x").symlink_to(folder / "outside")
+    for named in ("notes/*/x/**", "notes/*/x/*/*.md", "notes/*/x/*"):
+        found_files = articles.find([named])
+        assert found_files.files == []
+        assert found_files.problems == [
+            Problem("notes/sub/x", "a link that leads out of its folder: name its target to index it")
+        ]
+
+
+def test_a_pattern_below_a_link_to_itself_matches_nothing(folder):
+    (folder / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="nothing matches 'loop/"):
+        articles.find(["loop/*.md"])
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="the system cannot open a folder without listing it")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may list all folders")
+def test_a_file_below_a_folder_that_may_only_be_entered_is_read(folder):
+    (file,) = articles.find(["notes/b.md"]).files
+    (folder / "notes").chmod(0o100)
+    try:
+        assert articles.load(file) == b"Some text.\n"
+    finally:
+        (folder / "notes").chmod(0o700)
+
+
+def test_a_system_that_cannot_open_by_parts_reads_and_lists_as_well(folder, monkeypatch):
+    monkeypatch.setattr(nofollow, "_BY_PARTS", False)
+    found_files = articles.find(["notes", "notes/*/*.md"])
+    assert [file.source for file in found_files.files] == ["notes/b.md", "notes/sub/a.md"]
+    assert [articles.load(file) for file in found_files.files] == [b"Some text.\n"] * 2
+
+
+def test_no_descriptor_stays_open(folder):
+    (file,) = articles.find(["notes/b.md"]).files
+    (folder / "notes/link").symlink_to("sub")
+    refused = SourceFile(folder / "notes/link/a.md", "a.md")
+    before = os.open(os.devnull, os.O_RDONLY)
+    os.close(before)
+    for _ in range(5):
+        articles.load(file)
+        articles.find(["notes", "notes/**/*.md"])
+        with contextlib.suppress(articles.Unreadable):
+            articles.load(refused)
+    after = os.open(os.devnull, os.O_RDONLY)
+    os.close(after)
+    assert after == before
 
 
 def test_a_file_that_is_larger_than_the_system_says_is_read_no_further_than_allowed(folder, monkeypatch):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers import build, run, write
 
-from semsearch.cli import main
+from semsearch.cli import main, settings
 from semsearch.cli.output import VARIABLES
 
 pytestmark = pytest.mark.usefixtures("no_model")
@@ -181,18 +182,114 @@ def test_models_at_hand_may_be_named_by_any_file(folder: Path):
     assert run("index", "notes", "--index", "other").exit_code == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners of POSIX")
-def test_another_users_file_is_not_used(folder: Path, monkeypatch):
-    put(folder / "semsearch.toml", "k = 1\n")
-    owner = (folder / "semsearch.toml").stat().st_uid
-    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
-    if owner == 0:
-        from semsearch.cli import settings
+@pytest.fixture(params=["chown", "simulated"])
+def disown(request, monkeypatch) -> Callable[[Path], None]:
+    """Give files to another user; simulated where only root could."""
+    if not hasattr(os, "getuid"):
+        pytest.skip("owners of POSIX")
+    if request.param == "chown":
+        if os.getuid() != 0:
+            pytest.skip("only root gives files away")
+        # The user's own files must not be root's, which are the system's.
+        return lambda path: os.chown(path, 4321, -1)
+    real = os.fstat
+    foreign: set[int] = set()
 
-        monkeypatch.setattr(settings, "_is_ours", lambda path: False)
+    def fstat(handle: int) -> os.stat_result:
+        status = real(handle)
+        return os.stat_result((*status[:4], 4321, *status[5:])) if status.st_ino in foreign else status
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    return lambda path: foreign.add(path.stat().st_ino)
+
+
+def test_another_users_file_is_ignored_without_being_parsed(folder: Path, disown):
+    disown(put(folder / "semsearch.toml", "k = 1\n"))
     done = run("ask", "sword")
-    assert "semsearch.toml is another user's: it is not used" in done.stderr
+    assert done.stderr == (
+        "semsearch: semsearch.toml belongs to another user and is ignored; to use it, add --config semsearch.toml\n"
+    )
     assert len(asked()["hits"]) == 4
+    assert len(asked(before=("--config", "semsearch.toml"))["hits"]) == 1
+    # Nothing in it is shown, and the file of the user next to it is used.
+    for text in ("k = SECRET", "SECRET = 1", "#" * 2**20 + "SECRET"):
+        disown(put(folder / "semsearch.toml", text))
+        put(folder / "pyproject.toml", "[tool.semsearch]\nk = 1\n")
+        done = run("ask", "sword")
+        assert done.exit_code == 0
+        assert "SECRET" not in done.stderr
+        assert len(asked()["hits"]) == 1
+
+
+def test_another_users_pyproject_is_mentioned_only_if_it_is_about_semsearch(folder: Path, disown):
+    disown(put(folder / "pyproject.toml", "[tool.semsearch]\nk = SECRET\n"))
+    assert run("ask", "sword").stderr.startswith("semsearch: pyproject.toml belongs to another user and is ignored;")
+    disown(put(folder / "pyproject.toml", "[project]\nname = 'semsearch-user'\n"))
+    assert run("ask", "sword").stderr == ""
+
+
+def test_another_users_file_that_cannot_be_read_ends_no_command(folder: Path, monkeypatch):
+    put(folder / "semsearch.toml", "k = 1\n")
+    real = os.open
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith("semsearch.toml"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert "semsearch.toml cannot be read (Permission denied): check its permissions" in fails("ask", "sword")
+    monkeypatch.setattr(settings, "_is_ours", lambda status: False)
+    done = run("ask", "sword")
+    assert (done.exit_code, done.stderr.partition(";")[0]) == (
+        0,
+        "semsearch: semsearch.toml belongs to another user and is ignored",
+    )
+
+
+@pytest.mark.parametrize("replacement", ["pipe", "link"])
+def test_a_file_replaced_while_it_is_looked_at_is_neither_waited_for_nor_believed(folder: Path, disown, monkeypatch, replacement):
+    own = put(folder / "semsearch.toml", "k = 1\n")
+    disown(put(folder / "theirs.toml", "k = SECRET\n"))
+    real = os.path.isfile
+
+    def replacing(path):
+        there = real(path)
+        if there and str(path) == str(own):
+            own.unlink()
+            if replacement == "pipe":
+                os.mkfifo(own)
+            else:
+                own.symlink_to("theirs.toml")
+        return there
+
+    monkeypatch.setattr(os.path, "isfile", replacing)
+    done = run("ask", "sword", "--json")
+    assert len(json.loads(done.stdout)["hits"]) == 4
+    assert ("belongs to another user" in done.stderr) == (replacement == "link")
+    assert "SECRET" not in done.stderr
+
+
+def test_the_owner_is_that_of_the_file_that_was_read(folder: Path, disown, monkeypatch):
+    own = put(folder / "semsearch.toml", "k = 1\n")
+    theirs = put(folder / "theirs.toml", "k = 2\n")
+    disown(theirs)
+    own.unlink()
+    own.symlink_to("theirs.toml")
+    fstat = os.fstat
+
+    def replacing(handle: int) -> os.stat_result:
+        status = fstat(handle)
+        if own.is_symlink() and status.st_ino == theirs.stat().st_ino:
+            own.unlink()
+            put(own, "k = 1\n")
+        return status
+
+    # After it was opened, the path leads to a file of the user.
+    monkeypatch.setattr(os, "fstat", replacing)
+    done = run("ask", "sword", "--json")
+    assert "belongs to another user" in done.stderr
+    assert len(json.loads(done.stdout)["hits"]) == 4
 
 
 def test_a_pyproject_about_other_things_is_left_alone(folder: Path):

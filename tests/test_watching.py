@@ -10,16 +10,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import watchfiles
 from conftest import FakeEncoder
 from helpers import build, contents, found, write
 
 import semsearch
 from semsearch import watching
 from semsearch.errors import InputError, MissingExtra
-from semsearch.records import Refresh
+from semsearch.records import Refresh, is_address
 from semsearch.store.writer import Writer
 
 
@@ -233,6 +235,113 @@ def test_where_the_system_tells_nothing_folders_are_looked_through(notes: Path, 
     write(notes, "three.md", "charter", title="Third")
     assert counts(next(refreshes)) == (1, 0, 0)
     assert asked == [None, True]
+
+
+links = pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+
+
+@links
+def test_a_folder_replaced_by_a_link_is_not_followed(notes: Path, home: Path, tmp_path: Path, follow):
+    write(notes / "sub", "a.md", "gas", title="Own")
+    outside = write(tmp_path / "outside", "a.md", "charter", title="Private").parent
+    refreshes = follow(notes, home)
+    assert counts(next(refreshes)) == (3, 0, 0)
+    (notes / "sub").rename(tmp_path / "moved")
+    (notes / "sub").symlink_to(outside)
+    refresh = next(refreshes)
+    while refresh.report.removed == 0:
+        refresh = next(refreshes)
+    assert [problem.reason.partition(":")[0] for problem in refresh.report.problems] == ["a link that leads out of its folder"]
+    places = watching._Places.of([str(notes)])
+    assert places.deep == {str(notes)}
+    write(outside, "b.md", "charter", title="Private")
+    (notes / "sub").unlink()
+    (tmp_path / "moved").rename(notes / "sub")
+    assert counts(next(refreshes)) == (1, 0, 0)
+    assert {hit.title for hit in found(home, "charter gas sword oil", 20)} == {"First", "Second", "Own"}
+
+
+@links
+def test_a_file_replaced_by_a_link_or_a_pipe_is_neither_followed_nor_waited_for(notes: Path, home: Path, tmp_path: Path, follow):
+    outside = write(tmp_path / "outside", "a.md", "charter", title="Private")
+    file = write(notes, "three.md", "gas", title="Third")
+    alone = write(tmp_path / "alone", "four.md", "gas", title="Fourth")
+    refreshes = follow([notes, alone], home)
+    assert counts(next(refreshes)) == (4, 0, 0)
+    file.unlink()
+    file.symlink_to(outside)
+    refresh = next(refreshes)
+    while refresh.report.removed == 0:
+        refresh = next(refreshes)
+    assert [problem.source for problem in refresh.report.problems] == [str(file)]
+    alone.unlink()
+    os.mkfifo(alone)
+    refresh = next(refreshes)
+    while len(refresh.report.problems) < 2:
+        refresh = next(refreshes)
+    assert {problem.reason.partition(":")[0] for problem in refresh.report.problems} == {
+        "a link that leads out of its folder",
+        "neither a file nor a folder",
+    }
+    file.unlink()
+    os.mkfifo(file)
+    write(notes, "five.md", "gas", title="Fifth")
+    refresh = next(refreshes)
+    while refresh.report.added == 0:
+        refresh = next(refreshes)
+    # What was indexed of a file that was named by itself stays.
+    assert {hit.title for hit in found(home, "gas charter sword oil", 20)} == {"First", "Second", "Fourth", "Fifth"}
+
+
+@links
+def test_a_pattern_watches_no_folder_that_a_link_leads_out_to(notes: Path, tmp_path: Path):
+    (notes / "sub").mkdir()
+    (tmp_path / "outside" / "deep").mkdir(parents=True)
+    (notes / "out").symlink_to(tmp_path / "outside")
+    (notes / "in").symlink_to("sub")
+    (notes / "loop").symlink_to("loop")
+    for pattern in ("*", "*/*.md", "**/*.md"):
+        assert watching._Places.of([str(notes / pattern)]).deep == {str(notes), str(notes / "sub")}, pattern
+
+
+@links
+def test_a_link_to_itself_does_not_end_the_watch_where_folders_are_looked_through(notes: Path, home: Path, follow, monkeypatch):
+    monkeypatch.setenv("WATCHFILES_FORCE_POLLING", "true")
+    monkeypatch.setattr("watchfiles.watch", partial(watchfiles.watch, poll_delay_ms=20))
+    refreshes = follow(notes, home)
+    assert counts(next(refreshes)) == (2, 0, 0)
+    (notes / "loop.md").symlink_to("loop.md")
+    refresh = next(refreshes)
+    while refresh.error is None:
+        refresh = next(refreshes)
+    assert "the folders cannot be watched" in str(refresh.error)
+    # The files are read every so often; the failure is reported once.
+    write(notes, "three.md", "charter", title="Third")
+    refresh = next(refreshes)
+    while refresh.report.added == 0:
+        refresh = next(refreshes)
+    (notes / "loop.md").unlink()
+    write(notes, "four.md", "charter", title="Fourth")
+    refresh = next(refreshes)
+    while refresh.report.added == 0:
+        refresh = next(refreshes)
+    assert refresh.report.articles == 4
+
+
+def test_an_address_among_the_sources_makes_no_refresh(notes: Path, home: Path, follow, monkeypatch):
+    built = []
+    original = semsearch.Index.build.__func__
+
+    def build_without_network(cls, sources, *arguments, **options):
+        built.append([source for source in sources if is_address(source)])
+        return original(cls, [source for source in sources if not is_address(source)], *arguments, **options)
+
+    monkeypatch.setattr(semsearch.Index, "build", classmethod(build_without_network))
+    refreshes = follow([str(notes), "https://example.org/"], home)
+    assert counts(next(refreshes)) == (2, 0, 0)
+    threading.Timer(0.5, lambda: write(notes, "three.md", "charter", title="Third")).start()
+    assert counts(next(refreshes)) == (1, 0, 0)
+    assert built == [["https://example.org/"], []]
 
 
 def test_it_begins_with_what_cannot_be_and_without_its_library(tmp_path: Path, home: Path, follow, monkeypatch):

@@ -100,12 +100,8 @@ def _from_disk(file: SourceFile) -> bytes:
     growing = file.kind in documents.GROWING
     most = _most(file.kind)
     try:
-        if growing:
-            # No more than there is now: what is being written to may grow for ever.
-            size = file.path.stat().st_size
-            data, size = read_regular(file.path, max(size, MAX_ARTICLE_BYTES))
-        else:
-            data, size = read_regular(file.path, most + 1)
+        # Of a file that is being written, no more is read than there is now.
+        data, size = read_regular(file.path, MAX_ARTICLE_BYTES if growing else most + 1, growing=growing)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
     if not growing and len(data) > most:

@@ -1,9 +1,9 @@
 """One page or feed fetched from its address, because the user named it: nothing else here goes to the network.
 
 Bounded in bytes, in the number of redirects and in time, whatever the time is spent on. A redirect never leads to an address of
-this machine or of its own network, not even to another port of the host that the user named: what a page says must not make us
-ask what only we can reach. What was checked is what is connected to, and the host that was named is looked up once for all, so
-that a name cannot mean another address a moment later.
+this machine or of its own network, as far as `addresses` recognises it, not even to another port of the host that the user named.
+What was checked is what is connected to, and the host that was named is looked up once, so that a name cannot mean another
+address a moment later.
 
 What only the server knows is said in what `fetch` gives: the kind of what it sent, the encoding of text, the address from which
 the links of a feed start.
@@ -14,7 +14,6 @@ Deliberately not here: what is in the page.
 from __future__ import annotations
 
 import codecs
-import ipaddress
 import queue
 import re
 import socket
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from semsearch._version import __version__
+from semsearch.articles.addresses import is_own, is_public
 from semsearch.articles.documents import Missing, sniffed
 from semsearch.articles.documents.packed import gunzipped, is_gzip
 from semsearch.articles.files import Content, kind_named
@@ -99,21 +99,6 @@ _FEED_ROOT = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|<\?(?:[^?]|\?(?!>))*\?>|<!--(?:[^-]|-(?!->))*-->|<![^>\[-][^>\[]*>)*<(?:rss|feed|rdf:RDF)(?=[\s>])",
     re.IGNORECASE,
 )
-
-_NOT_PUBLIC = tuple(
-    ipaddress.IPv6Network(network)
-    for network in (
-        "::ffff:0:0:0/96",  # an address of IPv4, as its translators write it
-        "::/96",  # one of IPv4 as well, as it was written before there were mapped ones
-        "64:ff9b:1::/48",  # for the translators of a network of one's own
-        "2001::/32",  # tunnels of Teredo
-        "2002::/16",  # tunnels of 6to4
-        "fec0::/10",  # of a site
-    )
-)
-"""Networks that some versions of Python call public, and by which an address of this machine or its network can be written."""
-_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
-"""How a network without IPv4 writes the addresses of IPv4, public ones among them."""
 
 
 def normal(address: str) -> str:
@@ -320,7 +305,7 @@ class _Network:
         if named and self._first is not None:
             return self._first
         found = _looked_up(host, port, _time_left(self._deadline))
-        public = [address for address in found if _is_public(address)]
+        public = [address for address in found if is_public(address) and not is_own(address)]
         if not named:
             return public
         # A name with public addresses is that of no page of one's own network.
@@ -388,13 +373,3 @@ def _looked_up(host: str, port: int, seconds: float) -> list[str]:
     if isinstance(found, Exception):
         raise found
     return list(dict.fromkeys(found))
-
-
-def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _TRANSLATED else found.ipv4_mapped
-        if inner is None and any(found in network for network in _NOT_PUBLIC):
-            return False
-        found = inner or found
-    return found.is_global and not found.is_multicast

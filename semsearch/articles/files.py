@@ -2,7 +2,8 @@
 
 Invariants: every file comes once, whatever names lead to it; no link inside a folder leads out of it, and no match of a pattern
 out of the folder that the pattern names before its first wildcard; links to folders are followed only where they are named or
-matched by name, so that no ring of them is gone round; hidden files and the folders that hold an index are passed over.
+matched by name, so that no ring of them is gone round; hidden files and the folders that hold an index are passed over. A path
+that was resolved is opened without following a link (`nofollow`), so that it leads to what was checked.
 
 Deliberately not here: what is in the files.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from semsearch.articles.decode import printable
 from semsearch.articles.documents import KINDS
+from semsearch.articles.nofollow import list_folder, open_file
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem, is_address
 
@@ -30,6 +32,8 @@ SUFFIXES = frozenset(KINDS)
 _PACKED = ".gz"
 
 _LEADS_OUT = "leads out of its folder: name its target to index it"
+_CHUNK = 2**16
+"""Minimum size of a read, in bytes. A larger file is read in one step: joining parts needs twice the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +121,15 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
         matches: list[str | Problem] = [source]
         if not os.path.lexists(source):
             patterns.append(_absolute(source))
-            base = Path(*_named(source)).resolve()
+            base = _real(os.path.join(*_named(source), ""))
             matches = _expand(source, base)
         walked: set[Path] = set()
         for match in matches:
             if isinstance(match, Problem):
                 problems.append(match)
                 continue
-            if os.path.isdir(match) and (base is None or Path(match).resolve().is_relative_to(base)):
-                folder = Path(match).resolve()
+            if os.path.isdir(match) and (base is None or _real(match).is_relative_to(base)):
+                folder = _real(match)
                 folders.append(folder)
                 # A pattern may match a folder and all that is in it, or many links to it.
                 if not walked.isdisjoint((folder, *folder.parents)):
@@ -156,7 +160,7 @@ def _named(pattern: str) -> tuple[str, ...]:
 def _absolute(pattern: str) -> str:
     """A pattern from the root on, the folders that it names resolved and safe from being read as patterns themselves."""
     named = _named(pattern)
-    return os.path.join(glob.escape(str(Path(*named).resolve())), *Path(pattern).parts[len(named) :])
+    return os.path.join(glob.escape(str(_real(os.path.join(*named, "")))), *Path(pattern).parts[len(named) :])
 
 
 def _expand(pattern: str, base: Path) -> list[str | Problem]:
@@ -173,12 +177,14 @@ def _expand(pattern: str, base: Path) -> list[str | Problem]:
         last = number == len(parts) - 1
         if not glob.has_magic(part):
             paths = [path for path in (os.path.join(path, part) for path in paths) if os.path.lexists(path)]
-        elif part == "**":
-            paths = [path for top in paths for path in _below(top, files=last)]
         else:
-            paths = [os.path.join(path, name) for path in paths for name in _names(path) if _fits(name, part)]
+            tops = _inside(paths, base, refused)
+            if part == "**":
+                paths = [path for top, real in tops for path in _below(top, real, files=last)]
+                continue
+            paths = [os.path.join(top, name) for top, real in tops for name in _names(real) if _fits(name, part)]
             paths = paths if last else _entered(paths, base, refused)
-    if not paths or not glob.has_magic(pattern):
+    if not (paths or refused) or not glob.has_magic(pattern):
         kind = "nothing matches" if glob.has_magic(pattern) else "no such file or folder:"
         raise InputError(f"{kind} {pattern!r}: check the path, relative to {os.getcwd()}")
     # A file is known by its own name rather than by a link's.
@@ -189,45 +195,61 @@ def _fits(name: str, part: str) -> bool:
     return fnmatch.fnmatch(name, part) and (part.startswith(".") or not name.startswith("."))
 
 
-def _names(folder: str) -> list[str]:
+def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder or "."))
+        return [entry.name for entry in list_folder(folder)]
     except OSError:
         return []
 
 
+def _inside(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[tuple[str, Path]]:
+    """Return the folders among some paths, each with its resolved path; report those outside the base."""
+    inside: list[tuple[str, Path]] = []
+    for path in paths:
+        real = _real(path)
+        if real.is_relative_to(base):
+            inside.append((path, real))
+        elif os.path.isdir(path):
+            refused.append(_leads_out(path))
+    return inside
+
+
 def _entered(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[str]:
-    """Those of some paths that are folders below the base, each once; links are behind the folders that they lead to."""
-    entered: dict[str, str] = {}
-    for path in sorted(filter(os.path.isdir, paths), key=os.path.islink):
-        real = Path(path).resolve()
-        if not real.is_relative_to(base):
-            refused.append(Problem(_label(path), f"a link that {_LEADS_OUT}"))
-        else:
-            entered.setdefault(str(real), path)
+    """Return the folders below the base among some paths, each once: by its own name rather than by a link's."""
+    entered: dict[Path, str] = {}
+    for path, real in _inside(sorted(filter(os.path.isdir, paths), key=os.path.islink), base, refused):
+        entered.setdefault(real, path)
     return list(entered.values())
 
 
 def folders_below(top: str) -> Iterator[str]:
-    """A folder and all in which articles are looked for when it is named."""
-    return _below(top, files=False)
+    """Yield a folder and all folders below it in which articles are searched.
+
+    :param top: absolute, without links.
+    """
+    return _below(top, Path(top), files=False)
 
 
-def _below(top: str, *, files: bool) -> Iterator[str]:
-    """A folder, all folders below it, and their files if these are wanted; hidden ones, indexes and links are passed over."""
-    if not os.path.isdir(top or "."):
-        return
-    waiting = [top]
+def _below(top: str, real: Path, *, files: bool) -> Iterator[str]:
+    """Yield a folder, all folders below it, and their files on request; skip hidden ones and indexes, follow no links.
+
+    :param real: the resolved path of ``top``.
+    """
+    waiting = [(top, real)]
     while waiting:
-        folder = waiting.pop()
+        folder, real = waiting.pop()
+        try:
+            entries = list_folder(real)
+        except OSError:
+            continue
         if folder:
             yield folder
-        for name in _names(folder):
+        for name, kind, _ in entries:
             path = os.path.join(folder, name)
             if name.startswith("."):
                 continue
-            if os.path.isdir(path) and not os.path.islink(path):
-                waiting += [] if _holds_index(path) else [path]
+            if kind == "folder":
+                waiting += [] if _holds_index(path) else [(path, real / name)]
             elif files:
                 yield path
 
@@ -254,7 +276,7 @@ def _walk(top: str, base: Path | None) -> Iterator[SourceFile | Problem]:
     if isinstance(resolved, Problem):
         yield resolved
     elif base is not None and not resolved.is_relative_to(base):
-        yield Problem(_label(top), f"a {'path' if '..' in Path(top).parts else 'link'} that {_LEADS_OUT}")
+        yield _leads_out(top)
     elif resolved.is_dir():
         yield from _walk_folder(top, resolved)
     elif resolved.is_file():
@@ -269,51 +291,59 @@ def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
     while waiting:
         folder, real = waiting.pop()
         try:
-            with os.scandir(folder) as listed:
-                entries = sorted(listed, key=lambda entry: entry.name)
+            entries = list_folder(real)
         except OSError as error:
             yield Problem(_label(folder), f"cannot be listed: {error.strerror or error}")
             continue
         folders = []
-        for entry in entries:
-            if entry.name.startswith("."):
+        for name, kind, reason in entries:
+            if name.startswith("."):
                 continue
-            try:
-                is_folder, is_file = entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False)
-            except OSError as error:  # on a disk whose listings do not tell, in a folder that may only be listed
-                yield Problem(_label(entry.path), f"cannot be looked at: {error.strerror or error}")
+            shown = os.path.join(folder, name)
+            if reason:
+                yield Problem(_label(shown), f"cannot be looked at: {reason}")
                 continue
-            if is_folder:
-                folders += [] if _holds_index(entry.path) else [(entry.path, real / entry.name)]
+            if kind == "folder":
+                folders += [] if _holds_index(shown) else [(shown, real / name)]
                 continue
-            is_link = entry.is_symlink()
-            if not kind_named(entry.name) and not (is_link and os.path.isdir(entry.path)):
+            is_link = kind == "link"
+            if not kind_named(name) and not (is_link and os.path.isdir(shown)):
                 continue
-            path = _resolve(entry.path, None if is_link else real / entry.name)
+            path = _resolve(shown, None if is_link else real / name)
             if isinstance(path, Problem):
                 yield path
             elif not path.is_relative_to(root):
-                yield Problem(_label(entry.path), f"a link that {_LEADS_OUT}")
-            elif path.is_file() if is_link else is_file:
-                yield SourceFile(path, _label(entry.path))
+                yield _leads_out(shown)
+            elif path.is_file() if is_link else kind == "file":
+                yield SourceFile(path, _label(shown))
         waiting += reversed(folders)
 
 
-def read_regular(path: Path, limit: int) -> tuple[bytes, int]:
-    """The bytes of a file, as many as ``limit`` allows, and its size as the system tells it.
+def read_regular(path: Path, limit: int, *, growing: bool = False) -> tuple[bytes, int]:
+    """Return the first bytes of a file, and its size as the system reports it.
 
-    What has come in the place of the file since it was found is not read: neither what a link leads to nor a pipe, for which one
-    would wait.
+    What replaced the file since it was found is not read: neither the target of a link nor a pipe, for which one would wait.
 
-    :param path: without links.
-    :raises OSError: if it cannot be read, or is no longer a file.
+    :param path: absolute, without links.
+    :param limit: maximum number of bytes to return.
+    :param growing: return all bytes that the file has now, if these are more.
+    :raises OSError: if the file cannot be read, is no longer a file, or a part of its path is a link.
     """
-    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
-    with open(os.open(path, os.O_RDONLY | sum(flags)), "rb") as file:
-        status = os.fstat(file.fileno())
+    handle = open_file(path)
+    try:
+        status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("no longer a file")
-        return file.read(limit), status.st_size
+        size = status.st_size
+        left = max(size, limit) if growing else limit
+        parts: list[bytes] = []
+        # The size may be wrong: files in /proc have size 0, and a file may grow while it is read.
+        while left and (part := os.read(handle, min(left, max(size, _CHUNK)))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts), size
+    finally:
+        os.close(handle)
 
 
 def _resolve(name: str, known: Path | None = None) -> Path | Problem:
@@ -332,6 +362,15 @@ def _resolve(name: str, known: Path | None = None) -> Path | Problem:
         return Problem(_label(name), "a link to a file that is not there")
     except (OSError, RuntimeError):  # RuntimeError: a loop, before Python 3.13
         return Problem(_label(name), "a link that leads back to itself, or a path that cannot be followed")
+
+
+def _leads_out(path: str) -> Problem:
+    return Problem(_label(path), f"a {'path' if '..' in Path(path).parts else 'link'} that {_LEADS_OUT}")
+
+
+def _real(path: str) -> Path:
+    # Not Path.resolve, which raises RuntimeError for a link to itself before Python 3.13.
+    return Path(os.path.realpath(path))
 
 
 def _label(name: str) -> str:

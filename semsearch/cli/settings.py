@@ -1,9 +1,9 @@
 """Settings out of ``semsearch.toml`` or ``pyproject.toml``: what options are where neither the command line nor the environment
 says it.
 
-A file that was merely found where the command runs may be somebody else's. It is named on stderr, it must belong to the user or
-to the system, and what reaches out of its folder or to the network (a model of the hub, a host to listen on, a cluster, an index
-elsewhere) is only taken from a file that the user names.
+A file that was merely found where the command runs may be somebody else's. It is named on stderr, and only parsed if it belongs
+to the user or to the system. What reaches out of its folder or to the network (a model of the hub, a host to listen on, a
+cluster, an index elsewhere) is only taken from a file that the user names.
 
 Deliberately not here: what the options mean (the commands), settings that are secrets or acts (a token, ``fresh``).
 """
@@ -11,6 +11,7 @@ Deliberately not here: what the options mean (the commands), settings that are s
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -111,13 +112,10 @@ def _found() -> _File | None:
             # Not is_file, which raises in a folder that may not be entered.
             if not os.path.isfile(path):  # noqa: PTH113
                 continue
-            table = _table(path, named=False)
-            if table is None:
-                continue
-            if not _is_ours(path):
-                note(f"{shown(path)} is another user's: it is not used (--config takes it)")
-                continue
-            return _File(path, table, named=False)
+            data = _read_found(path)
+            table = None if data is None else _table(path, data, named=False)
+            if table is not None:
+                return _File(path, table, named=False)
         if folder == home or any(os.path.lexists(folder / root) for root in _ROOTS):
             return None
     return None
@@ -135,32 +133,60 @@ def _here_and_home() -> tuple[Path | None, Path | None]:
         return here, None
 
 
-def _is_ours(path: Path) -> bool:
-    return not hasattr(os, "getuid") or path.stat().st_uid in (os.getuid(), 0)
+def _read_found(path: Path) -> bytes | None:
+    """Return the content of a file that was found; None if it is another user's, not a regular file, or cannot be read.
+
+    Owner and content are those of one open file: a path may lead to another file a moment later.
+
+    :raises InputError: if a file of the user's own, named ``semsearch.toml``, cannot be read.
+    """
+    try:
+        # O_NONBLOCK: do not wait for the writer of a pipe.
+        flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+        with open(os.open(path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        if path.name == _SHARED or not os.path.isfile(path):  # noqa: PTH113 (is_file raises in a folder that may not be entered)
+            return None
+        status, data = path.stat(), b""
+        if _is_ours(status):
+            raise _unreadable(path, error) from error
+    if _is_ours(status):
+        return data
+    if path.name == _OWN or b"[tool.semsearch" in data:
+        note(f"{shown(path)} belongs to another user and is ignored; to use it, add --config {shown(path)}")
+    return None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or status.st_uid in (os.getuid(), 0)
 
 
 def _named(path: Path) -> _File:
-    table = _table(path, named=True)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    table = _table(path, data, named=True)
     if table is None:
         raise InputError(f"{path} has no table [{_TABLE}]: add one or leave --config out")
     return _File(path.resolve(), table, named=True)
 
 
-def _table(path: Path, *, named: bool) -> Mapping[str, Any] | None:
-    """What a file sets; None for a ``pyproject.toml`` that is not about semsearch.
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read ({error.strerror or error}): check its permissions, or add --no-config")
 
-    :raises InputError: if it cannot be read; of a ``pyproject.toml`` that was only found, only if it is about semsearch.
+
+def _table(path: Path, data: bytes, *, named: bool) -> Mapping[str, Any] | None:
+    """Return the settings in the content of a file; None for a ``pyproject.toml`` that is not about semsearch.
+
+    :raises InputError: if it is not TOML; of a ``pyproject.toml`` that was only found, only if it is about semsearch.
     """
     shared = path.name == _SHARED
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        if shared and not named:
-            return None
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}): check its permissions, or add --no-config"
-        ) from error
     if shared and b"semsearch" not in data:
         return None
     if len(data) > _MOST_BYTES:
