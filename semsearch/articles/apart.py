@@ -88,11 +88,11 @@ class _Child:
                     with patience.waiting():
                         answer = answers.receive()
                 finished = True
+            except InputError:
+                raise
             except wire.Malformed as error:
                 raise InputError(f"{_MALFORMED} ({error}): the file is damaged, or made to do so") from error
             except (EOFError, OSError, ValueError) as error:
-                if finished:
-                    raise
                 raise InputError(self._what_happened(late=patience.lost)) from error
             finally:
                 if not finished:

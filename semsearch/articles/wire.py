@@ -137,14 +137,15 @@ class Answers:
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
-        self._left = MAX_TOTAL + MAX_EXPANSION * size
+        self._left = self._most = MAX_TOTAL + MAX_EXPANSION * size
         self._problems_left = MAX_PROBLEMS
         self._last_record = -1
 
     def receive(self) -> Draft | InputError | Failure | None:
         """Return the next article, problem or failure, or None at the end of the file.
 
-        :raises Malformed: if the message is malformed, or there are too many.
+        :raises Malformed: if the message is malformed, or there are too many problems.
+        :raises InputError: if the messages are too large together.
         :raises EOFError: if the process has closed its output.
         """
         code, n_facts, n_numbers, n_text = _HEADER.unpack(_exactly(self._stream, _HEADER.size))
@@ -154,7 +155,9 @@ class Answers:
             raise Malformed("a message that is too large")
         self._left -= _HEADER.size + n_facts + n_numbers + n_text + _MESSAGE_COST
         if self._left < 0:
-            raise Malformed("more text than a file of this size can have")
+            raise InputError(
+                f"more than {self._most / 2**20:,.0f} MB of text and metadata, too much for its size: split the file"
+            )
         parts = memoryview(_exactly(self._stream, n_facts + n_numbers + n_text))
         if code == _END:
             return None
