@@ -183,7 +183,7 @@ class Answers:
         if number <= self._last_record:
             raise Malformed("records out of order")
         self._last_record = number
-        if not all(type(start) is int for start in pages) or not _are_ordered([0, *pages, _LARGEST]):
+        if pages and not _are_offsets(pages):
             raise Malformed("pages out of order")
         return Draft(printable(title), metadata, _blocks(numbers, _text(text)), record, tuple(pages))
 
@@ -249,5 +249,8 @@ def _check_runs(runs: Sequence[Run], length: int) -> None:
         edge, source_edge = end, source_end
 
 
-def _are_ordered(numbers: Sequence[int]) -> bool:
-    return all(left <= right for left, right in pairwise(numbers))
+def _are_offsets(numbers: Sequence[Any]) -> bool:
+    """Return whether all are offsets, in order."""
+    if any(type(number) is not int for number in numbers):
+        return False
+    return all(left <= right for left, right in pairwise([0, *numbers, _LARGEST]))
