@@ -45,6 +45,25 @@ def put(file: Path, rows: list[dict]) -> Path:
     return file
 
 
+def repeated(file: Path, target: Path, rows: int, metadata: list[str], *, articles: bool = False, **values: object) -> Path:
+    """A Parquet file of the first passage many times over, each with one of some metadata, in turn.
+
+    :param articles: each in a record of its own.
+    """
+    table = pq.read_table(file).slice(0, 1)
+    row = table.to_pylist()[0] | values
+    header = json.loads(table.schema.metadata[b"semsearch"]) | {"passages": rows, "articles": rows if articles else 1}
+    columns = {name: [row[name]] * rows for name in table.schema.names}
+    columns["metadata"] = [metadata[place % len(metadata)] for place in range(rows)]
+    if articles:
+        columns["record"] = [f"#{place + 1}" for place in range(rows)]
+        columns["source"] = [row["source"] + record for record in columns["record"]]
+    schema = table.schema.with_metadata({b"semsearch": json.dumps(header).encode()})
+    arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), target, compression="zstd")
+    return target
+
+
 @pytest.fixture
 def mixed(notes: Path, home: Path) -> Path:
     """An index of files with headings, sentences, metadata and records, some of which share a text."""
@@ -394,3 +413,48 @@ def test_passages_of_another_model_are_split_where_they_do_not_fit():
     assert [span for piece in pieces[:2] for span in piece.sentence_spans] == outer
     assert {(piece.headings, piece.paragraph, piece.line) for piece in pieces[:2]} == {(("Part",), 4, 9)}
     assert all(piece.in_place for piece in pieces)
+
+
+LARGE = json.dumps({"note": "x" * 1_000_000})
+
+
+@pytest.mark.parametrize("metadata", [[LARGE], [LARGE, LARGE.replace("x", "y")]])
+def test_a_small_file_that_unpacks_to_much_is_refused(mixed: Path, home: Path, tmp_path: Path, metadata: list[str]):
+    file = export(home, tmp_path / "all.parquet")
+    # Either each article has it, or the passages of one article differ in it.
+    large = repeated(file, tmp_path / "large.parquet", 400, metadata, articles=len(metadata) == 1)
+    assert large.stat().st_size < 30_000
+    with pytest.raises(InputError, match=r"unpacks to more than 25\d MB, too much for its size: export the passages as \.jsonl"):
+        take(large, tmp_path / "copy")
+    assert not (tmp_path / "copy" / "semsearch.sqlite").exists()
+
+
+@pytest.mark.parametrize("values", [{"text": "aid " * 1000}, {"title": "aid " * 400}, {"headings": ["aid " * 400] * 4}])
+def test_all_values_count_for_what_a_file_unpacks_to(mixed: Path, home: Path, tmp_path: Path, values, monkeypatch):
+    monkeypatch.setattr(exchange.table, "_MAX_UNPACKED", 100_000)
+    file = export(home, tmp_path / "all.parquet")
+    large = repeated(file, tmp_path / "large.parquet", 3000, ["{}"], sentences=[], start=0, end=0, **values)
+    with pytest.raises(InputError, match="too much for its size"):
+        take(large, tmp_path / "copy")
+
+
+def test_metadata_that_passages_share_is_parsed_once_a_batch(mixed: Path, home: Path, tmp_path: Path, monkeypatch):
+    parsed: list[int] = []
+    plain = exchange.table.plain
+    monkeypatch.setattr(exchange.table, "plain", lambda text: parsed.append(len(text)) or plain(text))
+    file = repeated(export(home, tmp_path / "all.parquet"), tmp_path / "one.parquet", 1000, [LARGE])
+    report, _ = take(file, tmp_path / "copy")
+    assert (report.articles, report.passages) == (1, 1000)
+    assert len(parsed) == 4
+    with semsearch.open(tmp_path / "copy", encoder=FakeEncoder()) as opened:
+        assert opened.search("aid")[0].metadata == json.loads(LARGE)
+
+
+def test_a_large_footer_is_refused_before_it_is_parsed(mixed: Path, home: Path, tmp_path: Path, monkeypatch):
+    table = pq.read_table(export(home, tmp_path / "all.parquet"))
+    noted = table.replace_schema_metadata({**(table.schema.metadata or {}), b"other": b"x" * 600_000})
+    pq.write_table(noted, tmp_path / "large.parquet")
+    refused = r"large.parquet has a footer of [\d,]+ bytes, too many for a file of [\d,]+: export the passages again"
+    monkeypatch.setattr(pq, "ParquetFile", None)
+    with pytest.raises(InputError, match=refused):
+        take(tmp_path / "large.parquet", tmp_path / "copy")

@@ -2,17 +2,17 @@
 on a damaged file costs that file and nothing else.
 
 A process serves one file after the other; after one that it did not survive, the next file starts another, and so does a file
-that is read while another one is not yet read to its end. What passes between the two is pickled: both are ours, and nothing of
-it is kept.
+that is read while another one is not yet read to its end. The parent does not trust what the process sends: a library with a
+security hole may have handed control of it to a file. It gets no environment variable but those in `_ENVIRONMENT`, and a
+malformed message ends it.
 
-Deliberately not here: the formats (`documents`).
+Deliberately not here: the formats (`documents`), and what the messages are (`wire`).
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from semsearch.articles import documents
+from semsearch.articles import documents, wire
 from semsearch.articles.documents import Draft
 from semsearch.errors import InputError
 
@@ -36,8 +36,15 @@ _LOOK = 0.1
 """Seconds after which it is looked again whether a file takes too long."""
 _MEMORY = 4 * 2**30
 """Bytes of memory that the process may fill, where the system can be told so."""
-_MAX_TEXT = 64 * 2**20
-"""Characters that may come of one article."""
+_GRACE = 10.0
+"""Seconds in which a process has to exit after it has closed its output."""
+# Not "-m": Python would look for modules in the working directory, which is somebody's folder of articles.
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from semsearch.articles import apart; apart.serve()"
+_ENVIRONMENT = "DYLD_LIBRARY_PATH LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PATH SYSTEMDRIVE SYSTEMROOT TEMP TMP TMPDIR TZ WINDIR"
+"""Environment variables that the process gets, where they are set. Others may hold passwords and tokens."""
+
+
+_MALFORMED = "cannot be read: its reader gave a malformed answer"
 
 
 class _Child:
@@ -45,56 +52,58 @@ class _Child:
 
     def __init__(self) -> None:
         here = str(Path(__file__).parents[2])
-        # Not "-m": Python would look for modules in the working directory, which is somebody's folder of articles.
-        code = "import sys; sys.path[:] = sys.argv[1:]; from semsearch.articles import apart; apart.serve()"
         paths = [path for path in sys.path if Path(path).is_absolute()]
         self.owner = os.getpid()
         try:
             self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
-                [sys.executable, "-I", "-c", code, here, *paths],
+                [sys.executable, "-I", "-c", _PROGRAM, here, *paths],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT.split() if name in os.environ},
             )
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read: no process can be started for it ({error})") from error
 
     def ask(self, kind: str, data: bytes, columns: Mapping[str, str]) -> Iterator[Draft | InputError]:
-        """What comes of a file. The process is gone if that is not taken to its end, or does not come to one."""
+        """Yield the articles of a file. End the process unless they are all taken.
+
+        :raises InputError: if the file cannot be read.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         limit = SECONDS + SECONDS_PER_MEGABYTE * len(data) / 2**20
+        answers = wire.Answers(self.process.stdout, len(data))
         finished = False
         with _Patience(self.process, limit) as patience:
             try:
                 with patience.waiting():
-                    self._send((kind, data, dict(columns), limit))
-                    answer = self._next()
+                    wire.send_request(self.process.stdin, kind, data, columns, limit)
+                    answer = answers.receive()
                 while answer is not None:
-                    if isinstance(answer, _Failed):
+                    if isinstance(answer, wire.Failure):
                         finished = True
                         raise InputError(answer.reason)
                     yield answer
                     with patience.waiting():
-                        answer = self._next()
+                        answer = answers.receive()
                 finished = True
-            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-                if finished:
-                    raise
+            except InputError:
+                raise
+            except wire.Malformed as error:
+                raise InputError(f"{_MALFORMED} ({error}): the file is damaged, or made to do so") from error
+            except (EOFError, OSError, ValueError) as error:
                 raise InputError(self._what_happened(late=patience.lost)) from error
             finally:
                 if not finished:
                     self.close()
 
-    def _send(self, request: tuple[str, bytes, dict[str, str], float]) -> None:
-        assert self.process.stdin is not None
-        pickle.dump(request, self.process.stdin, pickle.HIGHEST_PROTOCOL)
-        self.process.stdin.flush()
-
-    def _next(self) -> Any:
-        assert self.process.stdout is not None
-        return pickle.load(self.process.stdout)  # noqa: S301 (from our own process)
-
     def _what_happened(self, *, late: bool) -> str:
-        code = self.process.wait()
+        """Return why the process has closed its output."""
+        try:
+            code = self.process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            return f"{_MALFORMED} (an end too early): the file is damaged, or made to do so"
         # It counts its own time, too.
         if late or code == -getattr(_signals(), "SIGXCPU", 0):
             return "takes too long to be read: the file is damaged, or made to do so"
@@ -162,13 +171,6 @@ class _Waiting:
         self._patience.end()
 
 
-class _Failed:
-    """What the process says of a file that cannot be read."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
 _lock = threading.Lock()
 _idle: _Child | None = None
 """The process that waits for the next file, if there is one."""
@@ -222,32 +224,29 @@ def serve() -> None:
     _bound_memory()
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            kind, data, columns, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
-            _bound_time(seconds)
-            _answer(answers, kind, data, columns)
+            request = wire.receive_request(sys.stdin.buffer)
+            _bound_time(request.seconds)
+            _answer(answers, request)
 
 
-def _answer(answers: IO[bytes], kind: str, data: bytes, columns: Mapping[str, str]) -> None:
-    def say(value: Any) -> None:
-        pickle.dump(value, answers, pickle.HIGHEST_PROTOCOL)
-
+def _answer(answers: IO[bytes], request: wire.Request) -> None:
+    """Send what is in a file, and that this is all, or why it cannot be read."""
+    end = None
     try:
-        for draft in documents.read(kind, data, columns):
-            if isinstance(draft, Draft) and sum(len(block.text) for block in draft.blocks) > _MAX_TEXT:
-                raise InputError(f"more than {_MAX_TEXT // 2**20} million characters of text: split the file")
-            say(draft)
-        say(None)
+        for answer in documents.read(request.kind, request.data, request.columns):
+            wire.send(answers, answer)
     except InputError as error:
-        say(_Failed(str(error)))
+        end = wire.Failure(str(error))
     except MemoryError:
-        say(_Failed("takes more memory than there is for one file: split it"))
+        end = wire.Failure("takes more memory than there is for one file: split it")
     except RecursionError:
-        say(_Failed("nested too deeply to be read"))
+        end = wire.Failure("nested too deeply to be read")
     except BrokenPipeError:
         raise
     except Exception as error:
         # Whatever a library stumbles over.
-        say(_Failed(f"cannot be read ({type(error).__name__})"))
+        end = wire.Failure(f"cannot be read ({type(error).__name__})")
+    wire.send(answers, end)
     answers.flush()
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from semsearch.articles.decode import printable
 
-__all__ = ["normalise", "split_front_matter"]
+__all__ = ["json_value", "normalise", "split_front_matter"]
 
 # As in pandoc, a blank line behind the first rule makes it a rule: a paragraph below it may well read as YAML.
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?![ \t]*\r?\n)(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -74,7 +74,7 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
     for key, value in raw.items():
         name = _text(key)
         name = _SYNONYMS.get(name.lower(), name.lower() if name.lower() in {*_SYNONYMS.values(), "title"} else name)
-        plain = _json_value(value)
+        plain = json_value(value)
         if name.lower() == "source" and isinstance(plain, str) and re.match(r"https?://", plain):
             name = "url"
         if name == "tags" and isinstance(plain, str):
@@ -84,7 +84,8 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
     return result
 
 
-def _json_value(value: Any, depth: int = 0) -> Any:
+def json_value(value: Any, depth: int = 0) -> Any:
+    """Return a value as one that JSON has: dates as ISO 8601, what JSON has no type for as its text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -94,9 +95,9 @@ def _json_value(value: Any, depth: int = 0) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if depth < _MAX_DEPTH and isinstance(value, Mapping):
-        return {_text(key): _json_value(item, depth + 1) for key, item in value.items()}
+        return {_text(key): json_value(item, depth + 1) for key, item in value.items()}
     if depth < _MAX_DEPTH and isinstance(value, list | tuple | set):
-        return [_json_value(item, depth + 1) for item in value]
+        return [json_value(item, depth + 1) for item in value]
     return _text(value)
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from semsearch.errors import InputError
-from semsearch.exchange.rows import Header, Row, Wrong, foreign, plain, row_of
+from semsearch.exchange.rows import Header, Row, Wrong, checked_metadata, foreign, plain, row_of
 
 __all__ = ["sink", "source"]
 
@@ -113,6 +113,7 @@ class _Source:
 def _decoded(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Wrong("is no passage")
+    found["metadata"] = checked_metadata(found["metadata"])
     if found.get("vector") is not None:
         found["vector"] = np.frombuffer(base64.b64decode(found["vector"], validate=True), "<f4")
     if found.get("words") is not None:

@@ -21,7 +21,7 @@ from semsearch.errors import InputError
 from semsearch.protocols import Fingerprint
 from semsearch.records import Passage, Sentence, is_address
 
-__all__ = ["FORMAT", "Header", "Row", "Sink", "Source", "Wrong", "checksum", "foreign", "plain", "row_of"]
+__all__ = ["FORMAT", "Header", "Row", "Sink", "Source", "Wrong", "checked_metadata", "checksum", "foreign", "plain", "row_of"]
 
 FORMAT = 1
 """Raised when a reader of before would misread a file."""
@@ -158,7 +158,7 @@ def checksum(
 
 
 def row_of(found: Mapping[str, Any], header: Header) -> Row:
-    """A row out of the values of its columns; the vector and what comes with it as arrays, words as bytes.
+    """A row out of the values of its columns; the vector and what comes with it as arrays, words as bytes, metadata checked.
 
     :raises Wrong: if a value is not what it can be; `ValueError`, `TypeError` and `KeyError` are raised for the same reason.
     """
@@ -167,9 +167,6 @@ def row_of(found: Mapping[str, Any], header: Header) -> Row:
         raise Wrong("its source does not end with its record")
     if _CONTROL.search(source):
         raise Wrong("its source is no name")
-    metadata = found["metadata"]
-    if not isinstance(metadata, dict) or _UNSTORABLE.search(json.dumps(metadata, ensure_ascii=False)):
-        raise Wrong("its metadata is not an object of texts and numbers")
     passage = _passage(found)
     vector, words, spans = _vector(found, passage, header)
     path = _path(found["path"])
@@ -181,13 +178,23 @@ def row_of(found: Mapping[str, Any], header: Header) -> Row:
         record=record,
         sha256=_digest(found["sha256"]),
         title=_text(found["title"], "title", _LONGEST_TITLE),
-        metadata=metadata,
+        metadata=found["metadata"],
         passage=passage,
         vector=vector,
         words=words,
         spans=spans,
         checksum="" if vector is None else _text(found["checksum"], "checksum", 32),
     )
+
+
+def checked_metadata(found: Any) -> dict[str, Any]:
+    """Return metadata that an index can store.
+
+    :raises Wrong: if it is not an object, or holds characters that no text has.
+    """
+    if not isinstance(found, dict) or _UNSTORABLE.search(json.dumps(found, ensure_ascii=False)):
+        raise Wrong("its metadata is not an object of texts and numbers")
+    return found
 
 
 def plain(text: str | bytes) -> Any:

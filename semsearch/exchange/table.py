@@ -9,15 +9,16 @@ Deliberately not here: what the values may be (`rows`).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from semsearch.errors import InputError, MissingExtra
-from semsearch.exchange.rows import Header, Row, Wrong, foreign, plain, row_of
+from semsearch.exchange.rows import Header, Row, Wrong, checked_metadata, foreign, plain, row_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -34,6 +35,15 @@ _MOST_BYTES = 2**30
 """That a group may have before it is packed; those written here have far less."""
 _MOST_VALUES = 2**25
 """That a column of a group may have: numbers that repeat take next to nothing in a file. A group of vectors has two million."""
+_MAX_FOOTER = 2**20
+_FOOTER_PART = 32
+"""Maximum size of the footer, which describes the groups and columns: 1 MB and 1/32 of the file. Exports of 30,000 passages had
+1/100; parsed, a footer fills up to 200 times as much memory."""
+_MAX_UNPACKED = 256 * 2**20
+_MAX_EXPANSION = 100
+"""Maximum size of all values: 256 MB and 100 times the file. A value that repeats takes next to nothing in a file, and is stored
+with each article. Exports unpack to 3 to 10 times their size."""
+_SENTENCE_BYTES = 16
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:
@@ -143,6 +153,7 @@ def source(path: Path) -> Iterator[_Source]:
     """See `exchange.reading`."""
     pa, pq = _pyarrow()
     with path.open("rb") as handle:
+        size = _checked_size(handle, path)
         try:
             # Columns of texts that repeat are read as such: unpacked at once they might fill any memory.
             texts = ["source", "record", "path", "sha256", "title", "metadata", "text"]
@@ -157,7 +168,21 @@ def source(path: Path) -> Iterator[_Source]:
             raise foreign(path)
         header = Header.from_json(noted, path)
         _check(pa, file, header, path)
-        yield _Source(pa, file, header, path)
+        yield _Source(pa, file, header, path, _MAX_UNPACKED + _MAX_EXPANSION * size)
+
+
+def _checked_size(handle: IO[bytes], path: Path) -> int:
+    """Return the size of a file, in bytes.
+
+    :raises InputError: if its footer is too large. The last eight bytes are the footer's length and a mark.
+    """
+    size = handle.seek(0, os.SEEK_END)
+    handle.seek(max(0, size - 8))
+    footer, mark = int.from_bytes(handle.read(4), "little"), handle.read(4)
+    handle.seek(0)
+    if mark == b"PAR1" and footer > _MAX_FOOTER + size // _FOOTER_PART:
+        raise InputError(f"{path} has a footer of {footer:,} bytes, too many for a file of {size:,}: export the passages again")
+    return size
 
 
 def _raise_ours(path: Path, error: Exception) -> NoReturn:
@@ -188,21 +213,40 @@ def _check(pa: ModuleType, file: Any, header: Header, path: Path) -> None:
 
 
 class _Source:
-    def __init__(self, pa: ModuleType, file: Any, header: Header, path: Path) -> None:
+    """Rows of a file.
+
+    :param limit: maximum size of all values, in bytes; a character counts as one.
+    """
+
+    def __init__(self, pa: ModuleType, file: Any, header: Header, path: Path, limit: int) -> None:
         self._pa, self._file, self._path = pa, file, path
         self._columns = _schema(pa, header).names
+        self._limit = self._left = limit
+        self._metadata: tuple[Any, Any, int] = (None, {}, 0)
         self.header = header
 
     def __iter__(self) -> Iterator[Row]:
         number = 0
+        article = None
         try:
             for batch in self._batches():
                 columns = {name: batch.column(name) for name in self._columns}
+                self._metadata = (None, {}, 0)
                 for place in range(batch.num_rows):
                     number += 1
-                    yield self._row({name: column[place] for name, column in columns.items()}, number)
+                    row = self._row({name: column[place] for name, column in columns.items()}, number)
+                    if (row.source, row.record) != article:
+                        article = (row.source, row.record)
+                        self._count(self._metadata[2])
+                    yield row
         except (self._pa.ArrowException, OSError) as error:
             _raise_ours(self._path, error)
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            most = f"{self._limit / 2**20:,.0f} MB"
+            raise InputError(f"{self._path} unpacks to more than {most}, too much for its size: export the passages as .jsonl")
 
     def _batches(self) -> Iterator[Any]:
         # Group by group: over all of them at once, what was read of the earlier ones is held, too.
@@ -211,14 +255,34 @@ class _Source:
 
     def _row(self, scalars: dict[str, Any], number: int) -> Row:
         try:
-            vector = scalars.pop("vector", None)
+            vector, metadata = scalars.pop("vector", None), scalars.pop("metadata")
             found = {name: scalar.as_py() for name, scalar in scalars.items()}
             if vector is not None and vector.is_valid:
                 found["vector"] = vector.values.to_numpy()
-            found["metadata"] = plain(found["metadata"])
-            return row_of(found, self.header)
+            found["metadata"] = self._parsed(metadata)
+            row = row_of(found, self.header)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            if isinstance(error, self._pa.ArrowException):
+            if isinstance(error, InputError | self._pa.ArrowException):
                 raise
             reason = str(error) if isinstance(error, Wrong) else "is no passage"
             raise InputError(f"{self._path} row {number}: {reason}: export the passages again") from error
+        self._count(_size(row))
+        return row
+
+    def _parsed(self, scalar: Any) -> dict[str, Any]:
+        """Return metadata, parsed once for consecutive rows of a batch that share it, as those of an article do."""
+        place = scalar.index.as_py()
+        if place is None or place != self._metadata[0]:
+            text = scalar.as_py()
+            self._count(len(text))
+            self._metadata = (place, checked_metadata(plain(text)), len(text))
+        metadata: dict[str, Any] = self._metadata[1]
+        return metadata
+
+
+def _size(row: Row) -> int:
+    """Return the size of a row without its metadata, in bytes."""
+    passage = row.passage
+    texts = len(passage.text) + len(row.title) + sum(map(len, passage.headings))
+    arrays = sum(array.nbytes for array in (row.vector, row.words, row.spans) if array is not None)
+    return texts + arrays + _SENTENCE_BYTES * len(passage.sentences)

@@ -69,6 +69,7 @@ def read(text: str) -> Iterator[Draft]:
     settings = {
         "_disable_config": True,
         "doctitle_xform": True,
+        "embed_stylesheet": False,
         "file_insertion_enabled": False,
         "halt_level": 5,
         "initial_header_level": 1,
@@ -283,6 +284,11 @@ def _reader_and_writer() -> tuple[Any, Any]:
             if line:
                 attributes[LINE] = str(line)
             return str(super().starttag(node, tagname, suffix, empty, **attributes))
+
+        def visit_image(self, node: Any) -> None:
+            # The option ":loading: embed" reads the image's file, whatever "file_insertion_enabled" says.
+            node.attributes.pop("loading", None)
+            super().visit_image(node)
 
     class Writer(html5_polyglot.Writer):  # type: ignore[misc]
         def __init__(self) -> None:
