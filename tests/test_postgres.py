@@ -10,16 +10,20 @@ import multiprocessing
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import postgres_server
 import psycopg
 import pytest
+from conftest import FakeEncoder
 from engine_entries import DIMENSION, META, article_of, entry_of
+from helpers import run, write
 from memory_engine import MemoryEngine
 from test_engine_seam import NARROW, QUERIES, WORDS, fill, put, same
 
+import semsearch
 from semsearch.engines.postgres import connect, draft, lexical, postings, snapshot, tables
 from semsearch.engines.postgres.address import Address
 from semsearch.engines.postgres.engine import PostgresEngine
@@ -109,6 +113,36 @@ def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 # Who may in, and what is there
+
+
+def test_an_open_index_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from starlette.testclient import TestClient
+
+    from semsearch.web.app import create_app
+
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    address = f"{postgres_server.shared().address}?index=own_{uuid.uuid4().hex}"
+    write(tmp_path / "notes", "a.md", "aid")
+    shown = ""
+    with semsearch.build([tmp_path / "notes"], address, encoder=FakeEncoder()) as index:
+        results = index.search("aid")
+        shown += repr((index, index.report, index.status(), index.facets(), index.articles(), results, index._reader))
+        shown += f"{vars(index)} {vars(index._reader)} {Address.parse(address)!r} {connect(address)!r}"
+        with TestClient(create_app(index), base_url="http://127.0.0.1") as client:
+            shown += "".join(client.get(path).text for path in ("/status", "/healthz", "/facets", "/articles", "/search?q=aid"))
+    for command in (
+        ("status",),
+        ("status", "--json"),
+        ("-v", "ask", "aid", "--json"),
+        ("check",),
+        ("index", str(tmp_path / "notes")),
+    ):
+        result = run(*command, "--index", address)
+        assert result.exit_code == 0, result.stderr
+        shown += result.stdout + result.stderr
+    assert "secret" not in shown
+    assert "password" not in shown
 
 
 def test_a_wrong_password_is_said_at_once_and_not_shown():
