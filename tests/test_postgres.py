@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from conftest import FakeEncoder
 from engine_entries import DIMENSION, META, article_of, entry_of
-from helpers import run, write
+from helpers import records, run, write
 from memory_engine import MemoryEngine
 from test_engine_seam import NARROW, QUERIES, WORDS, fill, put, same
 
@@ -143,6 +143,150 @@ def test_an_open_index_shows_no_password(tmp_path: Path, monkeypatch: pytest.Mon
         shown += result.stdout + result.stderr
     assert "secret" not in shown
     assert "password" not in shown
+
+
+HOSTILE = [
+    "' OR '1'='1", "'; DROP TABLE state; --", '"; DROP SCHEMA public CASCADE; --', "\\'; SELECT 1; --", "$$ $x$ $1 :a",
+    "%s %(a)s %% {}", "{passages} {meets}", "E'\\x00'", "\0 nul", "\ud800 half", "'a' | 'b' & !c <-> (d:*)", "x:*A' \\' ''",
+    "/* */ --", "\x01{", "gas\\", "'",
+]  # fmt: skip
+
+
+def test_hostile_texts_stay_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    """Everywhere: articles, names, metadata, questions, phrases, filters, patterns; as in a folder."""
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    address = f"{postgres_server.shared().address}?index=own_{uuid.uuid4().hex}"
+    every = [
+        {
+            "title": f"T {mark}",
+            "text": f"The oil {number} {mark} was sold. Gas {mark}.",
+            f"k {mark}": f"v {mark}",
+            "tag": mark,
+            "n": number,
+        }
+        for number, mark in enumerate(HOSTILE)
+    ]
+    records(tmp_path / "all", every)
+    name = "it's; DROP TABLE state; -- %s {} $$ \\ \".md"
+    (tmp_path / "all" / name).write_text("# Gas ' %s\n\n## It's {} ;\n\nOil and gas.\n", encoding="utf-8")
+    with (
+        semsearch.build([tmp_path / "all"], address, encoder=FakeEncoder()) as theirs,
+        semsearch.build([tmp_path / "all"], tmp_path / "local", encoder=FakeEncoder()) as ours,
+    ):
+        assert theirs.report is not None
+        assert (theirs.report.articles, theirs.report.problems) == (len(HOSTILE) + 1, ())
+        for mark in HOSTILE:
+            for where in (
+                f"tag={mark}",
+                f"k {mark}=v {mark}",
+                f"title=T {mark}",
+                f"title~{mark}*",
+                f"tag!={mark}",
+                f"tag>{mark}",
+            ):
+                try:
+                    wanted = {info.source for info in ours.articles(where=[where])}
+                except InputError:
+                    continue
+                assert {info.source for info in theirs.articles(where=[where])} == wanted, where
+                assert len(theirs.search("oil", 50, where=[where], fold=False)) == len(
+                    ours.search("oil", 50, where=[where], fold=False)
+                )
+            for question in (mark, f"oil {mark}", f'"oil" "{mark}"', f'gas "{mark.replace(chr(34), "")}"'):
+                for mode in ("hybrid", "lexical"):
+                    try:
+                        wanted = {hit.passage_id: hit.text for hit in ours.search(question, 50, mode=mode, fold=False)}
+                    except InputError:
+                        continue
+                    found = theirs.search(question, 50, mode=mode, fold=False)
+                    assert sorted(hit.text for hit in found) == sorted(wanted.values()), question
+        assert semsearch.remove([str(tmp_path / "all" / name)], address) == 1
+        assert theirs.refresh()
+        kept = [(info.title, info.metadata) for info in theirs.articles(limit=100)]
+        expected = [(info.title, info.metadata) for info in ours.articles(limit=100) if not info.source.endswith(".md")]
+        assert sorted(map(repr, kept)) == sorted(map(repr, expected))
+
+
+@pytest.mark.parametrize(
+    "index", ["a'b", 'a"b', "a;b", "pg_x", "information_schema", "A", "a b", "a.b", "", "%27", "a%00", "é", "a" * 64, "$$", "1a"]
+)
+def test_names_of_indexes_cannot_be_sql(index: str):
+    address = f"postgresql://u:s3cret@127.0.0.1:1/db?index={index}"
+    if index:
+        with pytest.raises(InputError, match="no name for an index") as caught:
+            Address.parse(address)
+        assert "s3cret" not in str(caught.value)
+
+
+CAPTURES = [
+    "set_config(text, text, boolean) RETURNS text",
+    "set_config(varchar, text, boolean) RETURNS text",
+    "current_setting(text) RETURNS text",
+    "quote_ident(name) RETURNS text",
+    "to_regclass(text) RETURNS regclass",
+    "pg_try_advisory_xact_lock(integer) RETURNS boolean",
+    "pg_try_advisory_xact_lock(bigint) RETURNS boolean",
+    "pg_total_relation_size(oid) RETURNS bigint",
+    "unnest(text[]) RETURNS SETOF text",
+    "unnest(integer[]) RETURNS SETOF integer",
+    "unnest(bigint[], text[], text[]) RETURNS SETOF record",
+    "ts_rank(text, tsvector, tsquery) RETURNS real",
+    "ts_filter(tsvector, text) RETURNS tsvector",
+    "pg_size_bytes(text) RETURNS bigint",
+    "gin_clean_pending_list(regclass) RETURNS bigint",
+    "aclexplode(aclitem[]) RETURNS SETOF record",
+    "pg_get_userbyid(oid) RETURNS name",
+    "overlapping(bigint[], bigint[]) RETURNS boolean",
+    "equal(bigint, bigint) RETURNS boolean",
+    "matching(tsvector, tsquery) RETURNS boolean",
+    "joined(text, text) RETURNS text",
+]
+OPERATORS = [
+    "&& (function = {}.overlapping, leftarg = bigint[], rightarg = bigint[])",
+    "= (function = {}.equal, leftarg = bigint, rightarg = bigint)",
+    "@@ (function = {}.matching, leftarg = tsvector, rightarg = tsquery)",
+    "|| (function = {}.joined, leftarg = text, rightarg = text)",
+]
+
+
+@pytest.mark.parametrize("schema", ["public", "evil"])
+def test_functions_of_others_are_not_run(schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    """Whoever may make functions in the schema of pgvector, or in one that comes first by default, gets nothing run by us."""
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    for name, limit in (("EXACT", 0), ("FEW", 0)):
+        monkeypatch.setattr(snapshot, name, limit)
+    monkeypatch.setattr(draft, "_INDEXED_FROM", 1)
+    own = f"own_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {own} TEMPLATE template0")
+        server.execute(f"ALTER DATABASE {own} SET search_path = evil, public, pg_catalog")
+    try:
+        database = postgres_server.shared().address.rpartition("/")[0] + f"/{own}"
+        with psycopg.connect(database, autocommit=True) as server:
+            server.execute("SET search_path = pg_catalog")
+            server.execute("CREATE EXTENSION vector SCHEMA public")
+            server.execute("CREATE SCHEMA IF NOT EXISTS evil")
+            for each in CAPTURES:
+                body = "BEGIN RAISE EXCEPTION 'captured'; END"
+                server.execute(f"CREATE FUNCTION {schema}.{each} LANGUAGE plpgsql AS $${body}$$")
+            for each in OPERATORS:
+                server.execute(f"CREATE OPERATOR {schema}.{each.format(schema)}")
+        write(tmp_path / "notes", "a.md", "aid oil", "gas", title="Aid")
+        write(tmp_path / "notes", "b.md", "oil", "election", title="Oil")
+        for fresh in (False, False, True):
+            with semsearch.build([tmp_path / "notes"], database, encoder=FakeEncoder(), fresh=fresh) as index:
+                for mode in ("hybrid", "dense", "lexical"):
+                    assert index.search("oil", mode=mode, fold=False)[0].title
+                    assert {hit.title for hit in index.search('"oil" was', mode=mode, where=["title=Oil"])} == {"Oil"}
+                assert index.status()["articles"] == 2
+                assert [info.title for info in index.articles(where=["title=Aid"])] == ["Aid"]
+                assert index.facets()
+            (tmp_path / "notes" / "a.md").write_text("# Aid\n\nThe aid was sold for gas.\n", encoding="utf-8")
+        assert semsearch.check(database, encoder=FakeEncoder()).ok
+        assert semsearch.remove([str(tmp_path / "notes" / "a.md")], database) == 1
+    finally:
+        with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+            server.execute(f"DROP DATABASE {own} WITH (FORCE)")
 
 
 def test_a_wrong_password_is_said_at_once_and_not_shown():

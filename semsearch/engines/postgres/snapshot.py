@@ -54,8 +54,8 @@ _PASSAGE = "p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentence
 _ARTICLE = "t.id, t.file, t.path, t.source, t.record, t.title, t.metadata, t.value_ids, t.n_passages, t.languages"
 _FILE = "id, path, source, sha256, problems, columns"
 _NEAREST = """
-SELECT found."row", -(found.vector::vector <#> %s::vector) FROM (
-    SELECT t."row", t.vector FROM {vectors} t WHERE {meets} ORDER BY (t.vector <#> %s::halfvec){how} LIMIT %s
+SELECT found."row", -(found.vector::{vector} {inner_product} %s::{vector}) FROM (
+    SELECT t."row", t.vector FROM {vectors} t WHERE {meets} ORDER BY (t.vector {inner_product} %s::{halfvec}){how} LIMIT %s
 ) found
 """
 
