@@ -289,6 +289,50 @@ def test_functions_of_others_are_not_run(schema: str, tmp_path: Path, monkeypatc
             server.execute(f"DROP DATABASE {own} WITH (FORCE)")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE {}.articles_1 SET metadata = '{{'",
+        "UPDATE {}.articles_1 SET metadata = '[1]'",
+        "UPDATE {}.articles_1 SET title = E'\\x01bad'",
+        "UPDATE {}.passages_1 SET text = E'\\x01bad'",
+        "UPDATE {}.passages_1 SET headings = '7'",
+        "UPDATE {}.passages_1 SET words = '\\x01'",
+        "UPDATE {}.passages_1 SET spans = '\\x010203'",
+        "UPDATE {}.passages_1 SET sentences = '\\x0102030405'",
+        "UPDATE {}.passages_1 SET sentence_spans = '\\x01'",
+        "ALTER TABLE {}.passages_1 ALTER text DROP NOT NULL; UPDATE {}.passages_1 SET text = NULL",
+        "ALTER TABLE {}.passages_1 DROP line",
+        "UPDATE {}.postings_1 SET data = '\\x01'",
+        "UPDATE {}.terms_1 SET whole = -5, title = 2000000000",
+        "UPDATE {}.counts_1 SET passages = -5",
+        "UPDATE {}.values_1 SET value = E'\\x01bad'",
+        "UPDATE {}.state SET edition = 99",
+        "UPDATE {}.meta SET value = 'x'",
+    ],
+)
+def test_rows_of_others_are_answered_or_refused_in_one_line(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None
+):
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    schema = f"own_{uuid.uuid4().hex}"
+    address = f"{postgres_server.shared().address}?index={schema}"
+    write(tmp_path / "notes", "a.md", "aid oil", "gas", title="Aid")
+    semsearch.build([tmp_path / "notes"], address, encoder=FakeEncoder()).close()
+    with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+        server.execute(change.replace("{}", schema).replace("{{", "{"))
+    refused = 0
+    for command in (
+        ("ask", "oil aid"), ("ask", "oil", "--mode", "lexical"), ("ask", "oil", "--where", "title=Aid"), ("status",), ("check",),
+        ("export", str(tmp_path / "all.jsonl"), "--vectors"), ("plot", "oil", "--output", str(tmp_path / "map.html")),
+    ):  # fmt: skip
+        result = run(*command, "--index", address)
+        assert result.exit_code in (0, 1, 2)
+        refused += result.exit_code == 2
+        assert result.exit_code < 2 or result.stderr.count("\n") == 1, result.stderr
+    assert refused or "counts" in change or "terms" in change or "values" in change
+
+
 def test_a_wrong_password_is_said_at_once_and_not_shown():
     address = postgres_server.shared().address.replace("secret%20word", "wrong%20one")
     with pytest.raises(EngineError, match="password authentication failed") as raised, connect(address).snapshot():
