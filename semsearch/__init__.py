@@ -20,7 +20,7 @@ A module imports only from layers below its own, and modules of one layer never 
 ===== ======================================== =======================================================================
 layer modules                                  what for
 ===== ======================================== =======================================================================
-0     ``errors``                               the error tree
+0     ``errors``                               the error tree, over ``redaction``: no message has a password in it
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
 1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
 1     ``scripts`` ``limits`` ``cutting``       letters of scripts without spaces; how many threads compute, how much memory
@@ -92,6 +92,7 @@ from semsearch.errors import (
     ModelUnavailable,
     SemsearchError,
 )
+from semsearch.redaction import redact_record
 
 if TYPE_CHECKING:
     from semsearch.checking import check
@@ -172,6 +173,7 @@ __all__ = [
 
 # Whoever uses the library decides what becomes of what it logs; without this, Python would print warnings.
 logging.getLogger("semsearch").addHandler(logging.NullHandler())
+logging.getLogger("semsearch").addFilter(redact_record)
 
 _HOMES = {
     **dict.fromkeys(("Comparison", "Evaluation", "Measurement", "evaluate", "evaluate_search"), "semsearch.evaluation"),

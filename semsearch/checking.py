@@ -69,7 +69,7 @@ def check(
     started = time.perf_counter()
     if is_engine(path):
         return _of_engine(path, started, encoder, progress, repair=repair, sources=sources)
-    folder = Path(path)
+    folder = engines.folder_of(path)
     model = _Model(folder, encoder)
     found = inspect(folder)
     model.look(found)

@@ -13,11 +13,13 @@
     |-- MissingExtra (ImportError)  an optional package is not installed
     `-- EngineError                 an engine outside this process failed
 
-Every message is one line and ends with what to do next. Errors of other libraries are turned into these at the border,
-in the one module that calls the library.
+Every message is one line, ends with what to do next, and has no secrets, which `redaction` takes out. Errors of other
+libraries are turned into these at the border, in the one module that calls the library.
 """
 
 from __future__ import annotations
+
+from semsearch.redaction import redact
 
 __all__ = [
     "EngineError",
@@ -35,6 +37,9 @@ __all__ = [
 
 class SemsearchError(Exception):
     """Base of every error that semsearch raises on purpose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact(value) if isinstance(value, str) else value for value in args))
 
 
 class InputError(SemsearchError, ValueError):

@@ -289,8 +289,10 @@ def trec(query_id: str, hits: Sequence[Hit], tag: str) -> str:
 
 
 def column(identifier: str) -> str:
-    """An id as a column of a TREC file can hold it: unchanged, unless it has white space."""
-    return quote(identifier, safe="/:#<>@,;=+()[]") if _SPACE.search(identifier) or not identifier else identifier
+    """Return an id as a column of a TREC file can hold it: percent-encoded if it has white space or control characters."""
+    if identifier and not _SPACE.search(identifier) and not _CONTROLS.search(identifier):
+        return identifier
+    return quote(identifier, safe="/:#<>@,;=+()[]", errors="surrogatepass")
 
 
 def run_lines(rankings: Mapping[str, Sequence[tuple[str, float]]], tag: str) -> Iterator[str]:
@@ -313,7 +315,7 @@ def terminal(hits: Sequence[Hit], console: Console) -> None:
 
     for hit in hits:
         where = Text()
-        where.append(place(hit), style=Style(color="blue", link=link(hit) if hit.path else None))
+        where.append(place(hit), style=Style(color="blue", link=link(hit)))
         where.append(f"  paragraph {hit.paragraph}", style="dim")
         date = hit.metadata.get("date")
         if date:
@@ -353,10 +355,15 @@ def _around_highlight(hit: Hit) -> tuple[str, str, str]:
     return safe(hit.text[:at]), safe(hit.text[at:end]), safe(hit.text[end:])
 
 
-def link(hit: Hit) -> str:
-    """Address of a hit's file for an OSC 8 link, with the line in the form that the terminal at hand understands."""
+def link(hit: Hit) -> str | None:
+    """Address of a hit's file for an OSC 8 link, with the line in the form that the terminal at hand understands.
+
+    None if the path does not name a file, which an index of somebody else may have.
+    """
     if is_address(hit.path):
-        return safe_line(hit.path)
+        return quote(safe_line(hit.path), safe=_IN_ADDRESS)
+    if not Path(hit.path).is_absolute():
+        return None
     path = Path(hit.path).as_uri().removeprefix("file://")
     if hit.page:
         # As browsers have it, and many who show PDFs; others pass it over.

@@ -292,7 +292,7 @@ def test_a_scheduler_that_is_killed(cluster: Cluster, articles: Path, home: Path
 
 def test_what_is_no_cluster_is_refused(articles: Path, home: Path, monkeypatch: pytest.MonkeyPatch):
     for address in ("", "tcp://", "127.0.0.1:8786", "http://127.0.0.1:8786", "inproc://x"):
-        with pytest.raises(InputError, match="is no address of a cluster"):
+        with pytest.raises(InputError, match="not the address of a cluster"):
             semsearch.build(articles, home, encoder=FakeEncoder(), cluster=address)
     with pytest.raises(InputError, match="this encoder cannot be sent to workers"):
         spread.ClusterEncoder(None, "", Unsendable(), bytes)

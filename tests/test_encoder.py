@@ -17,7 +17,6 @@ import pytest
 import semsearch
 from semsearch import articles, encoder, passages, signs
 from semsearch.encoder import engines, export, fast, model
-from semsearch.encoder.cache import is_trusted
 from semsearch.encoder.engines import Batch, OnnxRuntime, Torch
 from semsearch.encoder.fast import FastEncoder, unit
 from semsearch.encoder.reference import ReferenceEncoder
@@ -483,33 +482,39 @@ def test_a_cache_that_cannot_be_written_is_done_without(make_model, tmp_path, mo
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
-@pytest.mark.parametrize("part", [".", "models", "models/KEY"])
+@pytest.mark.parametrize("part", [".", "models"])
 def test_a_cache_that_everybody_can_write_to_is_not_used(make_model, tmp_path, monkeypatch, caplog, part):
     folder, _ = make_model(f"tiny-shared-{len(part)}", seed=5)
     cache = tmp_path / "cache"
     monkeypatch.setenv("SEMSEARCH_CACHE", str(cache))
     fingerprint = encoder.load(str(folder)).fingerprint
-    kept = export.opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
+    digests = (fingerprint.weights, fingerprint.tokenizer, fingerprint.config)
+    kept = export.opened(*digests)
     assert kept is not None
     assert kept.folder.parent == cache / "models"
-    assert stat.S_IMODE((cache / "models").stat().st_mode) == 0o700
-    (cache / part.replace("KEY", kept.folder.name)).chmod(0o777)
-    assert export.opened(fingerprint.weights, fingerprint.tokenizer, fingerprint.config) is None
-    again = encoder.load(str(folder))
-    # Its own folder can be replaced where only the folder of the export is open to all.
-    assert again.export.folder.is_relative_to(cache) == (part == "models/KEY")
-    assert ("other users can write there" in caplog.text) == (part != "models/KEY")
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    (cache / part).chmod(0o777)
+    assert export.opened(*digests) is None
+    assert not encoder.load(str(folder)).export.folder.is_relative_to(cache)
+    # The replacement lasts as long as the process.
+    assert export.opened(*digests) is not None
+    assert caplog.text.count("is not used, because everybody can write to it: set SEMSEARCH_CACHE to a folder of your own") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
-def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", [".", "models"])
+def test_a_cache_of_another_user_is_not_used(tmp_path, monkeypatch, caplog, part):
+    (tmp_path / "models").mkdir()
     monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path))
-    assert is_trusted(tmp_path)
+    assert encoder.cache_folder() == tmp_path
     if os.getuid() == 0:
-        os.chown(tmp_path, 12345, -1)
+        os.chown(tmp_path / part, 12345, -1)
     else:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
-    assert not is_trusted(tmp_path)
+    replacement = encoder.cache_folder()
+    assert stat.S_IMODE(replacement.stat().st_mode) == 0o700
+    assert not replacement.is_relative_to(tmp_path)
+    assert "it belongs to another user" in caplog.text
 
 
 def test_a_full_disk_leaves_no_half_written_export(make_model, tmp_path, monkeypatch):

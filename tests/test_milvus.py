@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -169,6 +170,33 @@ def test_conditions_are_numbers_and_words_only():
     assert condition_of(None) == ""
     assert is_of_articles(Every((Having((1,)), Without(Having((2,))))))
     assert not is_of_articles(Without(Some((Having((1,)), said))))
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        '"',
+        "\\",
+        '\\"',
+        '%" or born >= 0 or whole like "%',
+        "' or 1 == 1",
+        "_%",
+        "{x}",
+        "$$",
+        "\0",
+        "\n",
+        "\u2028",
+        "\ud800",
+        "a b",
+        "＂",
+        "İ",
+        "١",
+    ],
+)
+def test_a_hostile_term_is_a_word_in_an_expression(term: str):
+    shown = condition_of(Some((Said(((term, "aid"),)), Having((-1, 2**62)))))
+    pattern = r'\(\(whole like "% [a-z0-9]+ aid %"\) or array_contains_any\(having, \[-1, 4611686018427387904\]\)\)'
+    assert re.fullmatch(pattern, shown, re.ASCII), shown
 
 
 def test_long_bodies_are_cut_and_come_back(engine):

@@ -14,7 +14,8 @@ import semsearch
 
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
-    {"errors", "_version"},
+    {"redaction", "_version"},
+    {"errors"},
     {"cutting", "drawing", "limits", "locks", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},

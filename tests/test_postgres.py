@@ -10,16 +10,20 @@ import multiprocessing
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import postgres_server
 import psycopg
 import pytest
+from conftest import FakeEncoder
 from engine_entries import DIMENSION, META, article_of, entry_of
+from helpers import records, run, write
 from memory_engine import MemoryEngine
 from test_engine_seam import NARROW, QUERIES, WORDS, fill, put, same
 
+import semsearch
 from semsearch.engines.postgres import connect, draft, lexical, postings, snapshot, tables
 from semsearch.engines.postgres.address import Address
 from semsearch.engines.postgres.engine import PostgresEngine
@@ -109,6 +113,224 @@ def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 
 # Who may in, and what is there
+
+
+def test_an_open_index_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from starlette.testclient import TestClient
+
+    from semsearch.web.app import create_app
+
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    address = f"{postgres_server.shared().address}?index=own_{uuid.uuid4().hex}"
+    write(tmp_path / "notes", "a.md", "aid")
+    shown = ""
+    with semsearch.build([tmp_path / "notes"], address, encoder=FakeEncoder()) as index:
+        results = index.search("aid")
+        shown += repr((index, index.report, index.status(), index.facets(), index.articles(), results, index._reader))
+        shown += f"{vars(index)} {vars(index._reader)} {Address.parse(address)!r} {connect(address)!r}"
+        with TestClient(create_app(index), base_url="http://127.0.0.1") as client:
+            shown += "".join(client.get(path).text for path in ("/status", "/healthz", "/facets", "/articles", "/search?q=aid"))
+    for command in (
+        ("status",),
+        ("status", "--json"),
+        ("-v", "ask", "aid", "--json"),
+        ("check",),
+        ("index", str(tmp_path / "notes")),
+    ):
+        result = run(*command, "--index", address)
+        assert result.exit_code == 0, result.stderr
+        shown += result.stdout + result.stderr
+    assert "secret" not in shown
+    assert "password" not in shown
+
+
+HOSTILE = [
+    "' OR '1'='1", "'; DROP TABLE state; --", '"; DROP SCHEMA public CASCADE; --', "\\'; SELECT 1; --", "$$ $x$ $1 :a",
+    "%s %(a)s %% {}", "{passages} {meets}", "E'\\x00'", "\0 nul", "\ud800 half", "'a' | 'b' & !c <-> (d:*)", "x:*A' \\' ''",
+    "/* */ --", "\x01{", "gas\\", "'",
+]  # fmt: skip
+
+
+def test_hostile_texts_stay_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    """Everywhere: articles, names, metadata, questions, phrases, filters, patterns; as in a folder."""
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    address = f"{postgres_server.shared().address}?index=own_{uuid.uuid4().hex}"
+    every = [
+        {
+            "title": f"T {mark}",
+            "text": f"The oil {number} {mark} was sold. Gas {mark}.",
+            f"k {mark}": f"v {mark}",
+            "tag": mark,
+            "n": number,
+        }
+        for number, mark in enumerate(HOSTILE)
+    ]
+    records(tmp_path / "all", every)
+    name = "it's; DROP TABLE state; -- %s {} $$ \\ \".md"
+    (tmp_path / "all" / name).write_text("# Gas ' %s\n\n## It's {} ;\n\nOil and gas.\n", encoding="utf-8")
+    with (
+        semsearch.build([tmp_path / "all"], address, encoder=FakeEncoder()) as theirs,
+        semsearch.build([tmp_path / "all"], tmp_path / "local", encoder=FakeEncoder()) as ours,
+    ):
+        assert theirs.report is not None
+        assert (theirs.report.articles, theirs.report.problems) == (len(HOSTILE) + 1, ())
+        for mark in HOSTILE:
+            for where in (
+                f"tag={mark}",
+                f"k {mark}=v {mark}",
+                f"title=T {mark}",
+                f"title~{mark}*",
+                f"tag!={mark}",
+                f"tag>{mark}",
+            ):
+                try:
+                    wanted = {info.source for info in ours.articles(where=[where])}
+                except InputError:
+                    continue
+                assert {info.source for info in theirs.articles(where=[where])} == wanted, where
+                assert len(theirs.search("oil", 50, where=[where], fold=False)) == len(
+                    ours.search("oil", 50, where=[where], fold=False)
+                )
+            for question in (mark, f"oil {mark}", f'"oil" "{mark}"', f'gas "{mark.replace(chr(34), "")}"'):
+                for mode in ("hybrid", "lexical"):
+                    try:
+                        wanted = {hit.passage_id: hit.text for hit in ours.search(question, 50, mode=mode, fold=False)}
+                    except InputError:
+                        continue
+                    found = theirs.search(question, 50, mode=mode, fold=False)
+                    assert sorted(hit.text for hit in found) == sorted(wanted.values()), question
+        assert semsearch.remove([str(tmp_path / "all" / name)], address) == 1
+        assert theirs.refresh()
+        kept = [(info.title, info.metadata) for info in theirs.articles(limit=100)]
+        expected = [(info.title, info.metadata) for info in ours.articles(limit=100) if not info.source.endswith(".md")]
+        assert sorted(map(repr, kept)) == sorted(map(repr, expected))
+
+
+@pytest.mark.parametrize(
+    "index", ["a'b", 'a"b', "a;b", "pg_x", "information_schema", "A", "a b", "a.b", "", "%27", "a%00", "é", "a" * 64, "$$", "1a"]
+)
+def test_names_of_indexes_cannot_be_sql(index: str):
+    address = f"postgresql://u:s3cret@127.0.0.1:1/db?index={index}"
+    if index:
+        with pytest.raises(InputError, match="no name for an index") as caught:
+            Address.parse(address)
+        assert "s3cret" not in str(caught.value)
+
+
+CAPTURES = [
+    "set_config(text, text, boolean) RETURNS text",
+    "set_config(varchar, text, boolean) RETURNS text",
+    "current_setting(text) RETURNS text",
+    "quote_ident(name) RETURNS text",
+    "to_regclass(text) RETURNS regclass",
+    "pg_try_advisory_xact_lock(integer) RETURNS boolean",
+    "pg_try_advisory_xact_lock(bigint) RETURNS boolean",
+    "pg_total_relation_size(oid) RETURNS bigint",
+    "unnest(text[]) RETURNS SETOF text",
+    "unnest(integer[]) RETURNS SETOF integer",
+    "unnest(bigint[], text[], text[]) RETURNS SETOF record",
+    "ts_rank(text, tsvector, tsquery) RETURNS real",
+    "ts_filter(tsvector, text) RETURNS tsvector",
+    "pg_size_bytes(text) RETURNS bigint",
+    "gin_clean_pending_list(regclass) RETURNS bigint",
+    "aclexplode(aclitem[]) RETURNS SETOF record",
+    "pg_get_userbyid(oid) RETURNS name",
+    "overlapping(bigint[], bigint[]) RETURNS boolean",
+    "equal(bigint, bigint) RETURNS boolean",
+    "matching(tsvector, tsquery) RETURNS boolean",
+    "joined(text, text) RETURNS text",
+]
+OPERATORS = [
+    "&& (function = {}.overlapping, leftarg = bigint[], rightarg = bigint[])",
+    "= (function = {}.equal, leftarg = bigint, rightarg = bigint)",
+    "@@ (function = {}.matching, leftarg = tsvector, rightarg = tsquery)",
+    "|| (function = {}.joined, leftarg = text, rightarg = text)",
+]
+
+
+@pytest.mark.parametrize("schema", ["public", "evil"])
+def test_functions_of_others_are_not_run(schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None):
+    """Whoever may make functions in the schema of pgvector, or in one that comes first by default, gets nothing run by us."""
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    for name, limit in (("EXACT", 0), ("FEW", 0)):
+        monkeypatch.setattr(snapshot, name, limit)
+    monkeypatch.setattr(draft, "_INDEXED_FROM", 1)
+    own = f"own_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {own} TEMPLATE template0")
+        server.execute(f"ALTER DATABASE {own} SET search_path = evil, public, pg_catalog")
+    try:
+        database = postgres_server.shared().address.rpartition("/")[0] + f"/{own}"
+        with psycopg.connect(database, autocommit=True) as server:
+            server.execute("SET search_path = pg_catalog")
+            server.execute("CREATE EXTENSION vector SCHEMA public")
+            server.execute("CREATE SCHEMA IF NOT EXISTS evil")
+            for each in CAPTURES:
+                body = "BEGIN RAISE EXCEPTION 'captured'; END"
+                server.execute(f"CREATE FUNCTION {schema}.{each} LANGUAGE plpgsql AS $${body}$$")
+            for each in OPERATORS:
+                server.execute(f"CREATE OPERATOR {schema}.{each.format(schema)}")
+        write(tmp_path / "notes", "a.md", "aid oil", "gas", title="Aid")
+        write(tmp_path / "notes", "b.md", "oil", "election", title="Oil")
+        for fresh in (False, False, True):
+            with semsearch.build([tmp_path / "notes"], database, encoder=FakeEncoder(), fresh=fresh) as index:
+                for mode in ("hybrid", "dense", "lexical"):
+                    assert index.search("oil", mode=mode, fold=False)[0].title
+                    assert {hit.title for hit in index.search('"oil" was', mode=mode, where=["title=Oil"])} == {"Oil"}
+                assert index.status()["articles"] == 2
+                assert [info.title for info in index.articles(where=["title=Aid"])] == ["Aid"]
+                assert index.facets()
+            (tmp_path / "notes" / "a.md").write_text("# Aid\n\nThe aid was sold for gas.\n", encoding="utf-8")
+        assert semsearch.check(database, encoder=FakeEncoder()).ok
+        assert semsearch.remove([str(tmp_path / "notes" / "a.md")], database) == 1
+    finally:
+        with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+            server.execute(f"DROP DATABASE {own} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE {}.articles_1 SET metadata = '{{'",
+        "UPDATE {}.articles_1 SET metadata = '[1]'",
+        "UPDATE {}.articles_1 SET title = E'\\x01bad'",
+        "UPDATE {}.passages_1 SET text = E'\\x01bad'",
+        "UPDATE {}.passages_1 SET headings = '7'",
+        "UPDATE {}.passages_1 SET words = '\\x01'",
+        "UPDATE {}.passages_1 SET spans = '\\x010203'",
+        "UPDATE {}.passages_1 SET sentences = '\\x0102030405'",
+        "UPDATE {}.passages_1 SET sentence_spans = '\\x01'",
+        "ALTER TABLE {}.passages_1 ALTER text DROP NOT NULL; UPDATE {}.passages_1 SET text = NULL",
+        "ALTER TABLE {}.passages_1 DROP line",
+        "UPDATE {}.postings_1 SET data = '\\x01'",
+        "UPDATE {}.terms_1 SET whole = -5, title = 2000000000",
+        "UPDATE {}.counts_1 SET passages = -5",
+        "UPDATE {}.values_1 SET value = E'\\x01bad'",
+        "UPDATE {}.state SET edition = 99",
+        "UPDATE {}.meta SET value = 'x'",
+    ],
+)
+def test_rows_of_others_are_answered_or_refused_in_one_line(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_model: None
+):
+    monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
+    schema = f"own_{uuid.uuid4().hex}"
+    address = f"{postgres_server.shared().address}?index={schema}"
+    write(tmp_path / "notes", "a.md", "aid oil", "gas", title="Aid")
+    semsearch.build([tmp_path / "notes"], address, encoder=FakeEncoder()).close()
+    with psycopg.connect(postgres_server.shared().address, autocommit=True) as server:
+        server.execute(change.replace("{}", schema).replace("{{", "{"))
+    refused = 0
+    for command in (
+        ("ask", "oil aid"), ("ask", "oil", "--mode", "lexical"), ("ask", "oil", "--where", "title=Aid"), ("status",), ("check",),
+        ("export", str(tmp_path / "all.jsonl"), "--vectors"), ("plot", "oil", "--output", str(tmp_path / "map.html")),
+    ):  # fmt: skip
+        result = run(*command, "--index", address)
+        assert result.exit_code in (0, 1, 2)
+        refused += result.exit_code == 2
+        assert result.exit_code < 2 or result.stderr.count("\n") == 1, result.stderr
+    assert refused or "counts" in change or "terms" in change or "values" in change
 
 
 def test_a_wrong_password_is_said_at_once_and_not_shown():

@@ -141,5 +141,11 @@ def test_link_of_kitty_and_of_vscode_has_the_line(monkeypatch):
     assert linked(drawn(hit())) == "vscode://file/home/me/notes/a.md:3"
 
 
+@pytest.mark.parametrize("path", ["notes/a.md", "javascript:alert(1)", "../a.md", "\0"])
+def test_a_path_that_names_no_file_is_no_link(path: str):
+    assert render.link(hit(path=path)) is None
+    assert "\x1b]8;" not in drawn(hit(path=path))
+
+
 def test_link_of_a_name_that_is_not_utf8():
     assert render.link(hit(path="/x/caf\udce9.md")).endswith("/x/caf%E9.md")

@@ -109,12 +109,13 @@ def normal(address: str) -> str:
     try:
         parts = urlsplit(address.strip())
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise InputError(f"not an address: {address!r}") from error
-    if not host or parts.scheme.lower() not in ("http", "https"):
-        raise InputError(f"not an address of a page: {address!r}")
+    except ValueError:
+        # Its message and the address may quote a password.
+        raise InputError("not an address of a page: write https://HOST/PATH") from None
     if parts.username or parts.password:
         raise InputError("an address with a name and password in it: these would be kept in the index")
+    if not host or parts.scheme.lower() not in ("http", "https"):
+        raise InputError(f"not an address of a page: {address!r}")
     try:
         name = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
     except UnicodeError as error:

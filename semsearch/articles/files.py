@@ -24,6 +24,7 @@ from semsearch.articles.documents import KINDS
 from semsearch.articles.nofollow import list_folder, open_file
 from semsearch.errors import InputError
 from semsearch.records import INDEX_DATABASE, Problem, is_address
+from semsearch.redaction import index_scheme
 
 __all__ = ["SUFFIXES", "Content", "Found", "SourceFile", "find", "folders_below", "kind_named", "read_regular"]
 
@@ -120,6 +121,11 @@ def find(sources: Sequence[str | os.PathLike[str]]) -> Found:
         base = None
         matches: list[str | Problem] = [source]
         if not os.path.lexists(source):
+            if scheme := index_scheme(source):
+                raise InputError(
+                    f"{scheme}... is the address of an index, not of articles: give it as the index (--index), "
+                    "and files, folders or pages as sources"
+                )
             patterns.append(_absolute(source))
             base = _real(os.path.join(*_named(source), ""))
             matches = _expand(source, base)

@@ -18,6 +18,7 @@ import click
 from semsearch.errors import IndexMissing
 from semsearch.limits import MEMORY, THREADS
 from semsearch.records import Precision
+from semsearch.redaction import redact
 
 if TYPE_CHECKING:
     from semsearch.index import Index
@@ -162,7 +163,7 @@ def complain(message: str) -> None:
     """The same in any case: an error."""
     from semsearch.render import safe
 
-    click.echo("semsearch: " + safe(message).replace("\n", " "), err=True)
+    click.echo("semsearch: " + redact(safe(message)).replace("\n", " "), err=True)
 
 
 def is_quiet() -> bool:

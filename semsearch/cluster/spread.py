@@ -69,8 +69,9 @@ def connected(address: str | None) -> AbstractContextManager[Spread | None]:
     """
     if address is None:
         return nullcontext()
-    if not address.startswith(_SCHEMES) or not address.partition("://")[2]:
-        raise InputError(f"{address!r} is no address of a cluster: give that of its scheduler, such as tcp://127.0.0.1:8786")
+    if not address.startswith(_SCHEMES) or not address.partition("://")[2] or set("@?#") & set(address):
+        # Without the address: it may have a password.
+        raise InputError("not the address of a cluster: give the address of its scheduler, such as tcp://127.0.0.1:8786")
     return _connected(address)
 
 

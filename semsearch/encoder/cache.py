@@ -7,18 +7,46 @@ Not here: the content of an export (`export`), the files of a model (`model`).
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import logging
 import os
+import shutil
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["cache_folder", "is_trusted", "remember", "remembered", "touched"]
+__all__ = ["cache_folder", "remember", "remembered", "touched"]
+
+logger = logging.getLogger("semsearch")
+
+_replacements: dict[Path, Path] = {}
+"""Temporary folders of this process, by the cache folder that each replaces."""
 
 
 def cache_folder() -> Path:
-    """``$SEMSEARCH_CACHE``, else the platform's cache folder for this user."""
+    """Return ``$SEMSEARCH_CACHE``, else the platform's cache folder for this user; create it for this user alone.
+
+    What is in the cache is used without another check. Where somebody else could have put it there, return a temporary folder
+    that is removed when the process ends.
+    """
+    folder = _named_folder()
+    reason = _distrust(folder)
+    if not reason:
+        # Where it cannot be created, the caller that writes to it reports this.
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+    if folder not in _replacements:
+        logger.warning("the cache %s is not used, because %s: set SEMSEARCH_CACHE to a folder of your own", folder, reason)
+        _replacements[folder] = Path(tempfile.mkdtemp(prefix="semsearch-"))
+        atexit.register(shutil.rmtree, _replacements[folder], ignore_errors=True)
+    return _replacements[folder]
+
+
+def _named_folder() -> Path:
     override = os.environ.get("SEMSEARCH_CACHE")
     if override:
         return Path(override)
@@ -27,25 +55,25 @@ def cache_folder() -> Path:
     return user_cache_path("semsearch", appauthor=False)
 
 
-def is_trusted(folder: Path) -> bool:
-    """True if a folder of the cache and those above it, up to the cache's own, belong to this user or the system.
-
-    A folder that everybody can write to is not trusted. The user's group is.
-    """
+def _distrust(folder: Path) -> str:
+    """Return why somebody else could have written to a cache folder; "" if nobody could. The user's group is trusted."""
     if not hasattr(os, "getuid"):
-        return True
-    top = cache_folder()
-    chain = [folder, *(each for each in folder.parents if each.is_relative_to(top))]
-    states = [each.stat() for each in chain]
-    return all(state.st_uid in (os.getuid(), 0) and not state.st_mode & stat.S_IWOTH for state in states)
+        return ""
+    try:
+        with os.scandir(folder) as entries:
+            states = [folder.stat(), *(entry.stat() for entry in entries if entry.is_dir())]
+    except OSError:
+        return ""
+    if any(state.st_uid not in (os.getuid(), 0) for state in states):
+        return "it belongs to another user"
+    return "everybody can write to it" if any(state.st_mode & stat.S_IWOTH for state in states) else ""
 
 
 def remembered(folder: Path) -> tuple[str, ...]:
     """The digests that were remembered of a folder, if no file in it was touched since; else none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        note = _note(folder)
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        if is_trusted(note.parent) and noted["folder"] == str(folder) and noted["files"] == touched(folder):
+        noted = json.loads(_note(folder).read_text(encoding="utf-8"))
+        if noted["folder"] == str(folder) and noted["files"] == touched(folder):
             return tuple(map(str, noted["digests"]))
     return ()
 
@@ -60,7 +88,7 @@ def remember(folder: Path, files: list[list[str | int]], digests: tuple[str, ...
         if files != touched(folder):
             return
         note = _note(folder)
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note.parent.mkdir(parents=True, exist_ok=True)
         draft = note.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps({"folder": str(folder), "files": files, "digests": digests}), encoding="utf-8")
         draft.replace(note)

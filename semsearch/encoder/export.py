@@ -12,7 +12,6 @@ Deliberately not here: running the exported model.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -26,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semsearch.encoder.cache import cache_folder, is_trusted
+from semsearch.encoder.cache import cache_folder
 from semsearch.encoder.model import ModelFiles
 from semsearch.errors import ModelUnavailable
 from semsearch.locks import file_lock
@@ -79,8 +78,6 @@ def opened(weights: str, tokenizer: str, config: str) -> Export | None:
     """The finished export of a model with these digests, None if there is none."""
     folder = cache_folder() / "models" / _key(weights, tokenizer, config)
     try:
-        if not is_trusted(folder):
-            return None
         facts = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         export = Export(folder, Fingerprint(**facts["fingerprint"]), tuple(facts["inputs"]), facts["pad_id"], facts["fast"])
         whole = all((folder / name).stat().st_size == size for name, size in facts["files"].items())
@@ -108,15 +105,13 @@ def _ensure(files: ModelFiles, agrees: Agrees) -> Export:
         return export
     target = cache_folder() / "models" / _key(files.weights, files.tokenizer, files.config)
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not is_trusted(target.parent):
-            raise PermissionError(errno.EPERM, "other users can write there")
+        target.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(target.with_suffix(".lock")):
             return opened(files.weights, files.tokenizer, files.config) or _make(files, target, agrees)
     except OSError as error:
         logger.warning(
-            "the cache %s cannot be used (%s): the model is prepared again by every process; "
-            "set SEMSEARCH_CACHE to a folder that only you can write to",
+            "the cache %s cannot be written (%s): the model is prepared again by every process; "
+            "set SEMSEARCH_CACHE to a folder that you can write to",
             cache_folder(),
             error.strerror or error,
         )

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from semsearch.errors import InputError
 from semsearch.records import is_engine
+from semsearch.redaction import index_scheme, redact
 from semsearch.store import Reader
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     AnyWriter = Writer | EngineWriter
     """The writer of an index."""
 
-__all__ = ["connect", "open_reader", "open_writer", "pinned", "shown"]
+__all__ = ["connect", "folder_of", "open_reader", "open_writer", "pinned", "shown"]
 
 PathLike = str | os.PathLike[str]
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/")
 """Not the letter of a drive."""
 _HOSTS = re.compile(r"(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?(?:,(?:[^:,#\[\]]*|\[[0-9A-Fa-f:.%]*\])(?::\d*)?)*")
 
@@ -64,7 +65,7 @@ def connect(address: str) -> Engine:
 def open_reader(path: PathLike) -> AnyReader:
     """An open index, in a folder or at an address; raises what `store.Reader` and `reader.EngineReader` do."""
     if not is_engine(path):
-        return Reader(_folder(path))
+        return Reader(folder_of(path))
     # Not at the top: few have an engine.
     from semsearch.engines.reader import EngineReader
 
@@ -76,16 +77,19 @@ def open_reader(path: PathLike) -> AnyReader:
         raise
 
 
-def _folder(path: PathLike) -> Path:
+def folder_of(path: PathLike) -> Path:
     """The path of a folder.
 
-    :raises InputError: if it looks like the address of an engine that there is not, of which nobody wants a folder made.
+    :raises InputError: if it resembles an address and there is no such folder: to make one would be a mistake, and its name
+        would hold the password.
     """
-    folder = Path(path)
-    if _ADDRESS.match(os.fspath(path)) and not folder.is_dir():
+    folder, name = Path(path), os.fspath(path)
+    scheme = index_scheme(name)
+    if (scheme or _ADDRESS.match(name) or redact(name) != name) and not folder.is_dir():
+        told = f"{scheme}..." if scheme else redact(name)
         raise InputError(
-            f"no engine has addresses that begin with {os.fspath(path).partition(':')[0]}: write milvus://HOST:PORT/COLLECTION, "
-            "postgresql://HOST/DATABASE, or the path of a folder"
+            f"no engine has addresses like {told}: write milvus://HOST:PORT/COLLECTION, postgresql://HOST/DATABASE, "
+            "or the path of a folder"
         )
     return folder
 
@@ -103,7 +107,7 @@ def open_writer(path: PathLike, *, fresh: bool = False) -> AnyWriter:
         # Not at the top: searches do without it.
         from semsearch.store.writer import Writer
 
-        return Writer(_folder(path), fresh=fresh)
+        return Writer(folder_of(path), fresh=fresh)
     from semsearch.encoder import cache_folder
     from semsearch.engines.writer import EngineWriter
 
@@ -115,7 +119,7 @@ def open_writer(path: PathLike, *, fresh: bool = False) -> AnyWriter:
 def shown(path: PathLike) -> str:
     """A path or address as it may be shown: without users, passwords, and options that do not name the index."""
     if not is_engine(path):
-        return os.fspath(path)
+        return redact(os.fspath(path))
     # Not by urlsplit, which refuses several hosts with ports.
     scheme, _, rest = str(path).partition("://")
     plain, _, query = rest.partition("?")

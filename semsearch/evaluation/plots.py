@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 from semsearch import drawing
 from semsearch.metrics import RECALL_LEVELS
+from semsearch.render import safe_line
 
 __all__ = ["bars", "latency", "precision_recall"]
 
@@ -24,6 +26,8 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)), (0, (9, 3)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 _WIDTH = 6.2
 _MOST_BINS = 40
+_LABEL = 50
+"""Characters of a label in a legend, which is inside the plot."""
 
 
 class _Plot:
@@ -59,7 +63,7 @@ def _for_a_page(svg: str, title: str) -> str:
     svg = svg.replace(_INK, "currentColor")
     return re.sub(
         r'(<svg [^>]*?)width="[^"]*"',
-        rf'\1role="img" aria-label="{title}"',
+        lambda match: f'{match[1]}role="img" aria-label="{escape(title)}"',
         re.sub(r' height="[^"]*pt"', "", svg, count=1),
         count=1,
     )
@@ -97,12 +101,10 @@ def precision_recall(curves: Mapping[str, Sequence[float]], dashed: Mapping[str,
                 linestyle=_DASHES[style],
                 linewidth=max(1.3, 3.2 - 0.8 * number),
                 color=_COLOURS[style],
-                label=drawing.plain(label),
+                label=_label(label),
             )
         for label, precisions in dashed.items():
-            plot.axes.plot(
-                RECALL_LEVELS, precisions, linestyle="--", linewidth=1.6, color=_INK, alpha=0.6, label=drawing.plain(label)
-            )
+            plot.axes.plot(RECALL_LEVELS, precisions, linestyle="--", linewidth=1.6, color=_INK, alpha=0.6, label=_label(label))
         plot.axes.set_xlim(-0.02, 1.02)
         plot.axes.set_ylim(0, 1.02)
         _legend(plot.axes, len(curves) + len(dashed))
@@ -118,11 +120,17 @@ def latency(times: Mapping[str, Sequence[float]]) -> str:
         edges = np.histogram_bin_edges(everything, bins=min(_MOST_BINS, 8 + len(everything) // 8))
         for number, (label, found) in enumerate(times.items()):
             colour = _COLOURS[number % len(_COLOURS)]
-            plot.axes.hist(found, bins=edges, histtype="stepfilled", color=colour, alpha=0.55, label=drawing.plain(label))
+            plot.axes.hist(found, bins=edges, histtype="stepfilled", color=colour, alpha=0.55, label=_label(label))
             for share, style in ((50, "-"), (95, ":")):
                 plot.axes.axvline(np.percentile(found, share), color=colour, linestyle=style, linewidth=1.6)
         _legend(plot.axes, len(times))
     return plot.svg
+
+
+def _label(text: str) -> str:
+    """Return a label without characters that an SVG cannot hold, and with the end of a text that is too long, such as a path."""
+    line = safe_line(text)
+    return drawing.plain(line if len(line) <= _LABEL else "…" + line[1 - _LABEL :])
 
 
 def _legend(axes: Any, lines: int) -> None:

@@ -9,6 +9,7 @@ Deliberately not here: writing to an index.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from semsearch._version import __version__
 from semsearch.errors import InputError, SemsearchError
 from semsearch.index import Index
 from semsearch.records import ArticleInfo, Excerpt, Hit, Mode, cited
+from semsearch.redaction import redact_record
 from semsearch.web.batching import Busy
 from semsearch.web.guard import Guard
 from semsearch.web.problems import told_as_problem
@@ -56,6 +58,7 @@ Characters = Annotated[int, Field(ge=500, le=100_000, description="How many char
 
 def create_server(index: Index) -> MCPServer[None]:
     """A server that answers from an index, which stays the caller's to close."""
+    logging.getLogger("mcp.server.mcpserver.server").addFilter(redact_record)
     service = Service(index)
 
     @asynccontextmanager

@@ -5,6 +5,7 @@ Deliberately not here: what is answered (`app`).
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from semsearch.errors import InputError
+from semsearch.redaction import redact_record
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -60,6 +62,7 @@ def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None] | 
 
 def configured(app: ASGIApp) -> uvicorn.Config:
     """How an application is run."""
+    logging.getLogger("uvicorn.error").addFilter(redact_record)
     return uvicorn.Config(
         app,
         http="h11",

@@ -41,9 +41,12 @@ class Address:
         if not address.lower().startswith(_SCHEMES):
             raise InputError(_WRONG)
         main, _, query = address.partition("?")
-        if "@" in main.partition("://")[2].partition("/")[2]:
-            # libpq would take half of a password for a host, and say so.
-            raise InputError("the user and password in an address of PostgreSQL have %2F for a / and %3F for a ?: write them so")
+        authority, _, path = main.partition("://")[2].partition("/")
+        if "@" in path or authority.count("@") > 1:
+            # libpq would take a part of the password as the host, look it up and quote it.
+            raise InputError(
+                "the user and password in an address of PostgreSQL have %2F for a /, %3F for a ? and %40 for an @: write them so"
+            )
         given = [each for each in query.split("&") if each]
         schema = next((unquote(each.partition("=")[2]) for each in given if each.partition("=")[0] == _OWN), _DEFAULT)
         if not _NAME.fullmatch(schema) or schema == "information_schema":

@@ -99,7 +99,7 @@ class PostgresDraft:
     def forget(self) -> None:
         """Go on in tables of a new edition: who reads the others is not held up, and they are dropped when they may be."""
         with translated(self._address):
-            fresh = Tables(self._tables.schema, self._tables.edition + 1)
+            fresh = Tables(self._tables.schema, self._tables.edition + 1, self._tables.extension)
             tables.create_edition(self._connection, fresh)
             tables.share(self._connection, self._tables, fresh)
             self._ask("UPDATE {state} SET edition = %s", [fresh.edition])
@@ -441,7 +441,7 @@ _WORK_MEMORY = """
 SELECT set_config('maintenance_work_mem',
     greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem')) / 1024) || 'kB', true)
 """
-_HNSW = "CREATE INDEX {name} ON {vectors} USING hnsw (vector halfvec_ip_ops) WITH (m = 24, ef_construction = 200)"
+_HNSW = "CREATE INDEX {name} ON {vectors} USING hnsw (vector {halfvec_ip_ops}) WITH (m = 24, ef_construction = 200)"
 
 
 def _file(file: FileRow) -> tuple[Any, ...]:

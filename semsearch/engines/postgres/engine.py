@@ -26,7 +26,7 @@ from semsearch.errors import EngineError, IndexLocked
 __all__ = ["PostgresEngine"]
 
 _TRIES = 3
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED; {tables.SETTINGS}"
 """Whatever is the default: what is read when the lock was got is what there is by then."""
 _READ = """
 SELECT set_config('statement_timeout', CASE current_setting('statement_timeout') WHEN '0' THEN '60s'
@@ -71,8 +71,7 @@ class PostgresEngine:
         for attempt in range(_TRIES):
             connection = self._connections.take(fresh=attempt > 0)
             try:
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                connection.execute(tables.SETTINGS)
+                connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {tables.SETTINGS}")
                 connection.execute(_READ)
                 state = State.read(connection, self._address.schema, self.shown)
                 meta = self._meta(connection, state)
@@ -117,7 +116,6 @@ class PostgresEngine:
         :raises IndexLocked: if somebody else does.
         """
         connection.execute(_WRITE)
-        connection.execute(tables.SETTINGS)
         # Else the lock of a machine that is cut off would be held for hours.
         connection.execute(
             "SELECT set_config('tcp_keepalives_idle', '30', true), set_config('tcp_keepalives_interval', '10', true)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from semsearch.engines.postgres.connections import Connection, translated
 from semsearch.engines.postgres.lexical import NONE, Words
 from semsearch.engines.postgres.tables import State
 from semsearch.engines.seam import ArticleEntry, Every, Having, Kept, Numbered, PassageEntry, Said, Some, Terms, Value
-from semsearch.errors import IndexCorrupt
+from semsearch.errors import IndexCorrupt, SemsearchError
 from semsearch.protocols import Found
 from semsearch.records import Problem
 from semsearch.store import FileRow, PassageRow
@@ -54,8 +55,8 @@ _PASSAGE = "p.text, p.headings, p.paragraph, p.line, p.start, p.stop, p.sentence
 _ARTICLE = "t.id, t.file, t.path, t.source, t.record, t.title, t.metadata, t.value_ids, t.n_passages, t.languages"
 _FILE = "id, path, source, sha256, problems, columns"
 _NEAREST = """
-SELECT found."row", -(found.vector::vector <#> %s::vector) FROM (
-    SELECT t."row", t.vector FROM {vectors} t WHERE {meets} ORDER BY (t.vector <#> %s::halfvec){how} LIMIT %s
+SELECT found."row", -(found.vector::{vector} {inner_product} %s::{vector}) FROM (
+    SELECT t."row", t.vector FROM {vectors} t WHERE {meets} ORDER BY (t.vector {inner_product} %s::{halfvec}){how} LIMIT %s
 ) found
 """
 
@@ -84,6 +85,21 @@ class PostgresSnapshot:
     def _number(self, statement: str, parameters: Sequence[Any], **parts: sql.Composable) -> int:
         found = self._ask(statement, parameters, **parts)
         return int(found[0][0]) if found else 0
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Report rows that semsearch did not write, which others may have put there.
+
+        :raises IndexCorrupt: if a column does not hold what it should.
+        """
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
+            if isinstance(error, SemsearchError):
+                raise
+            raise IndexCorrupt(
+                f"{self._address.shown} holds rows that semsearch did not write: build the index again with --fresh"
+            ) from error
 
     @property
     def _n_passages(self) -> int:
@@ -185,7 +201,8 @@ class PostgresSnapshot:
             statement = 'SELECT t.ordinal, t."row" FROM {lexical} t WHERE t.ordinal = ANY(%s::int[]) AND {meets}'
             return dict(self._ask(statement, [ordinals.tolist(), *meets.parameters], meets=meets.text))
 
-        return self._words.matching(field, asked, k, sift, allowed)
+        with self._decoding():
+            return self._words.matching(field, asked, k, sift, allowed)
 
     def matched(self, field: Field, asked: Sequence[Asked], rows: Rows) -> NDArray[np.float32]:
         """The scores that `matching` gives these passages."""
@@ -195,12 +212,14 @@ class PostgresSnapshot:
         found = np.asarray([row in known for row in rows.tolist()])
         scores = np.zeros(len(rows), np.float32)
         ordinals = np.asarray([known[row] for row in rows[found].tolist()], np.int64)
-        scores[found] = self._words.matched(field, asked, ordinals)
+        with self._decoding():
+            scores[found] = self._words.matched(field, asked, ordinals)
         return scores
 
     def frequencies(self, field: Field, terms: Sequence[str]) -> list[int]:
         """In how many passages each term is."""
-        return self._words.frequencies(field, terms) if self._words else [0] * len(terms)
+        found = self._words.frequencies(field, terms) if self._words else [0] * len(terms)
+        return [max(0, min(n, self._n_passages)) for n in found]
 
     def is_any(self, among: Among) -> bool:
         """Whether there is any such passage."""
@@ -238,8 +257,9 @@ class PostgresSnapshot:
             ' WHERE p."row" = ANY(%s::bigint[])'
         )
         for first in range(0, len(wanted) if self._n_passages else 0, _CHUNK):
-            for row, *columns in self._ask(statement, [wanted[first : first + _CHUNK]]):
-                found[row] = _kept(*columns)
+            told = self._ask(statement, [wanted[first : first + _CHUNK]])
+            with self._decoding():
+                found |= {row: _kept(*columns) for row, *columns in told}
         if len(found) < len(wanted):
             raise IndexCorrupt(f"a passage is not in {self._address.shown}: search again, or build the index anew")
         return [found[row] for row in rows.tolist()]
@@ -252,8 +272,9 @@ class PostgresSnapshot:
             ' JOIN {vectors} v ON v."row" = p."row" WHERE p.embedding = ANY(%s::bytea[]) ORDER BY p.embedding, p."row"'
         )
         for first in range(0, len(embeddings) if self._n_passages else 0, _CHUNK):
-            for embedding, *columns in self._ask(statement, [list(embeddings[first : first + _CHUNK])]):
-                found[embedding] = _kept(*columns)
+            told = self._ask(statement, [list(embeddings[first : first + _CHUNK])])
+            with self._decoding():
+                found |= {embedding: _kept(*columns) for embedding, *columns in told}
         return found
 
     def passages(self, rows: Sequence[int]) -> list[PassageRow]:
@@ -266,13 +287,14 @@ class PostgresSnapshot:
             f" JOIN {{articles}} t ON t.id = p.article WHERE {where}",
             parameters,
         )
-        return [
-            PassageRow(
-                row, row, article, passage_of(columns), stored(source) + stored(record), stored(path), stored(title),
-                json.loads(metadata),
-            )
-            for row, article, source, record, path, title, metadata, *columns in found
-        ]  # fmt: skip
+        with self._decoding():
+            return [
+                PassageRow(
+                    row, row, article, passage_of(columns), stored(source) + stored(record), stored(path), stored(title),
+                    _mapping(metadata),
+                )
+                for row, article, source, record, path, title, metadata, *columns in found
+            ]  # fmt: skip
 
     def place_of(self, row: int) -> tuple[int, int] | None:
         """The article of a passage, and its place there."""
@@ -323,33 +345,41 @@ class PostgresSnapshot:
 
     def _articles(self, where: str, parameters: Sequence[Any], **parts: sql.Composable) -> list[ArticleEntry]:
         found = self._ask(f"SELECT {_ARTICLE} FROM {{articles}} t WHERE {where}", parameters, **parts)
-        return [
-            ArticleEntry(
-                number, file, stored(path), stored(source), stored(record), stored(title), json.loads(metadata), tuple(having),
-                n_passages, json.loads(languages),
-            )
-            for number, file, path, source, record, title, metadata, having, n_passages, languages in found
-        ]  # fmt: skip
+        with self._decoding():
+            return [
+                ArticleEntry(
+                    number, file, stored(path), stored(source), stored(record), stored(title), _mapping(metadata), tuple(having),
+                    n_passages, _mapping(languages),
+                )
+                for number, file, path, source, record, title, metadata, having, n_passages, languages in found
+            ]  # fmt: skip
 
     def files(self) -> Iterator[FileRow]:
         """All files, in any order."""
         last = 0
         while found := self._ask(f"SELECT {_FILE} FROM {{files}} WHERE id > %s::bigint ORDER BY id LIMIT %s", [last, _CHUNK]):
-            yield from (_file_of(*columns) for columns in found)
+            with self._decoding():
+                files = [_file_of(*columns) for columns in found]
+            yield from files
             last = found[-1][0]
 
     def file(self, file: int) -> FileRow | None:
         """A file; None if there is none."""
         found = self._ask(f"SELECT {_FILE} FROM {{files}} WHERE id = %s::bigint", [file])
-        return _file_of(*found[0]) if found else None
+        with self._decoding():
+            return _file_of(*found[0]) if found else None
 
     def values(self, key: str) -> list[Value]:
         """What articles have, or had, under a key, each once."""
-        return [Value(number, key, stored(value)) for number, value in self._ask(_VALUES, [storable(key)])]
+        found = self._ask(_VALUES, [storable(key)])
+        with self._decoding():
+            return [Value(number, key, stored(value)) for number, value in found]
 
     def keys(self) -> list[str]:
         """Keys that articles have, or had, in alphabetical order."""
-        return sorted(stored(key) for (key,) in self._ask(_KEYS))
+        found = self._ask(_KEYS)
+        with self._decoding():
+            return sorted(stored(key) for (key,) in found)
 
     def entries(self, articles: Sequence[int]) -> Iterator[PassageEntry]:
         """All passages of some articles, article by article in the order given, each in the order of its text."""
@@ -360,10 +390,13 @@ class PostgresSnapshot:
         for first in range(0, len(articles) if self._n_passages else 0, _BATCH):
             chosen = articles[first : first + _BATCH]
             found: dict[int, list[PassageEntry]] = {article: [] for article in chosen}
-            for article, row, place, embedding, language, vector, words, spans, *columns in self._ask(statement, [list(chosen)]):
-                kept = _kept(vector, words, spans)
-                passage = passage_of(columns)
-                found[article].append(PassageEntry(row, article, place, passage, embedding, language, Terms("", "", ""), kept))
+            told = self._ask(statement, [list(chosen)])
+            with self._decoding():
+                for article, row, place, embedding, language, vector, words, spans, *columns in told:
+                    kept, passage = _kept(vector, words, spans), passage_of(columns)
+                    found[article].append(
+                        PassageEntry(row, article, place, passage, embedding, language, Terms("", "", ""), kept)
+                    )
             for article in chosen:
                 yield from found[article]
 
@@ -393,9 +426,17 @@ SELECT key FROM k WHERE key IS NOT NULL
 """
 
 
+def _mapping(document: str) -> dict[str, Any]:
+    """Return a JSON object; raise TypeError if the document is another value."""
+    value = json.loads(document)
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
 def _file_of(number: int, path: str, source: str, digest: bytes, problems: str, columns: str) -> FileRow:
     told = [Problem(what, reason) for what, reason in json.loads(problems)]
-    return FileRow(number, stored(path), stored(source), digest, told, json.loads(columns))
+    return FileRow(number, stored(path), stored(source), digest, told, _mapping(columns))
 
 
 def _kept(vector: bytes, words: bytes, spans: bytes) -> Kept:

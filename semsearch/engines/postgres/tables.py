@@ -60,13 +60,10 @@ _FIRST = tuple(name for name in _EDITIONED if name != "vectors")
 """The tables that an edition has from the beginning."""
 _COUNTS = re.compile(r"counts_([1-9][0-9]{0,8})", re.ASCII)
 
-SETTINGS = """
-SELECT set_config('search_path', 'pg_catalog' || coalesce((SELECT ', ' || quote_ident(n.nspname) FROM pg_catalog.pg_extension e
-         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'), ''), true),
-       set_config('idle_in_transaction_session_timeout', '0', true)
-"""
-"""For each transaction: types of pgvector are found wherever it was put, and nothing else that somebody left in their way; a
-transaction may wait for the model."""
+SETTINGS = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL idle_in_transaction_session_timeout = 0"
+"""For each transaction, before anything else. Only names of PostgreSQL itself are found without their schema, because others may
+have put functions and operators of the same names into any other schema, that of pgvector included; these run with the rights of
+the user who searches. A transaction may wait for the model."""
 
 _STATIC = """
 CREATE TABLE {state} (
@@ -119,21 +116,34 @@ CREATE TABLE {segments} (id integer PRIMARY KEY, first integer NOT NULL, stop in
 """
 _VECTORS = """
 CREATE TABLE {vectors} (
-    "row" bigint PRIMARY KEY, article bigint NOT NULL, ordinal integer NOT NULL, vector halfvec({dimension}) NOT NULL
+    "row" bigint PRIMARY KEY, article bigint NOT NULL, ordinal integer NOT NULL, vector {halfvec}({dimension}) NOT NULL
 );
 ALTER TABLE {vectors} ALTER COLUMN vector SET STORAGE {storage};
 CREATE INDEX {index} ON {vectors} (article);
 """
 
 
-class Tables:
-    """The tables of an edition as SQL names them."""
+_THERE = """
+SELECT to_regclass(%s) IS NOT NULL, (SELECT n.nspname::text FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')
+"""
+_PUBLIC = "public"
+"""Schema of pgvector where none is known or needed."""
 
-    def __init__(self, schema: str, edition: int) -> None:
-        self.schema, self.edition = schema, edition
+
+class Tables:
+    """The tables of an edition as SQL names them.
+
+    :param extension: the schema of pgvector's types and operators.
+    """
+
+    def __init__(self, schema: str, edition: int, extension: str) -> None:
+        self.schema, self.edition, self.extension = schema, edition, extension
         self._names: dict[str, sql.Composable] = {
             **{name: sql.Identifier(schema, name) for name in ("state", "meta")},
             **{name: sql.Identifier(schema, f"{name}_{edition}") for name in _EDITIONED},
+            **{name: sql.Identifier(extension, name) for name in ("vector", "halfvec", "halfvec_ip_ops")},
+            "inner_product": sql.SQL("OPERATOR({}.<#>)").format(sql.Identifier(extension)),
         }
 
     def index(self, name: str) -> sql.Composable:
@@ -146,9 +156,9 @@ class Tables:
 
 
 @lru_cache(maxsize=64)
-def tables_of(schema: str, edition: int) -> Tables:
+def tables_of(schema: str, edition: int, extension: str) -> Tables:
     """The same tables need not be named again."""
-    return Tables(schema, edition)
+    return Tables(schema, edition, extension)
 
 
 class State(NamedTuple):
@@ -171,7 +181,7 @@ class State(NamedTuple):
         :raises psycopg.errors.UndefinedTable: if it went while we looked: a new transaction finds the next one.
         """
         # One round trip less than asking for both: a name that is not there is no error here.
-        there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{schema}"."state"']).fetchone()
+        there = connection.execute(_THERE, [f'"{schema}"."state"']).fetchone()
         if there is None or not there[0]:
             return None
         first = connection.execute(sql.SQL("SELECT format, edition FROM {}").format(sql.Identifier(schema, "state"))).fetchone()
@@ -179,7 +189,7 @@ class State(NamedTuple):
             return None
         if first[0] > FORMAT:
             raise IndexTooNew(f"{shown} was written by a later semsearch: upgrade with python -m pip install -U semsearch")
-        tables = tables_of(schema, first[1])
+        tables = tables_of(schema, first[1], there[1] or _PUBLIC)
         row = connection.execute(tables.sql("SELECT * FROM {counts}")).fetchone()
         assert row is not None
         passages, title, heading, whole, next_ordinal, next_segment = row
@@ -207,7 +217,7 @@ def create(connection: Connection, schema: str, shown: str) -> None:
         return
     elif held[0]:
         raise EngineError(f"the schema {schema} holds tables that are not semsearch's: name another with index= in the address")
-    tables = Tables(schema, 1)
+    tables = Tables(schema, 1, _PUBLIC)
     connection.execute(tables.sql(_STATIC, format=sql.Literal(FORMAT)))
     create_edition(connection, tables)
 
@@ -276,7 +286,7 @@ def sweep(connection: Connection, schema: str, edition: int) -> None:
     for number in numbers:
         if number >= edition:
             continue
-        tables = Tables(schema, number)
+        tables = Tables(schema, number, _PUBLIC)
         names = sql.SQL(", ").join(tables.sql(f"{{{name}}}") for name in _EDITIONED)
         try:
             with connection.transaction():
