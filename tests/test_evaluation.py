@@ -19,6 +19,7 @@ import pytrec_eval
 from conftest import WORDS, FakeEncoder
 
 import semsearch
+from semsearch.encoder.fast import FastEncoder
 from semsearch.errors import IndexMissing, InputError, MissingExtra
 from semsearch.evaluation import Scored, parse_threshold, trec
 from semsearch.evaluation.harness import DEPTH
@@ -646,13 +647,14 @@ def test_a_data_set_of_ir_datasets(cache: Path, fake: FakeEncoder, monkeypatch):
 
 
 @pytest.mark.model
-def test_a_small_collection_with_the_model(data_folder: Path, model_cache: Path):
-    """What was measured (0.5396, 0.5454, 0.4902; whole 0.4967), give or take what other processors' last bits may do."""
-    hybrid, dense, lexical = semsearch.evaluate(data_folder / "adi", modes=["hybrid", "dense", "lexical"])
-    (whole,) = semsearch.evaluate(data_folder / "adi", whole=True)
+def test_a_small_collection_with_the_model(data_folder: Path, bundled: FastEncoder):
+    """Encode in single precision: bfloat16 of other processors changed the figures of these 35 queries by up to 0.02."""
+    single = FastEncoder(bundled.export, lambda engine: engine)
+    hybrid, dense, lexical = semsearch.evaluate(data_folder / "adi", modes=["hybrid", "dense", "lexical"], encoder=single)
+    (whole,) = semsearch.evaluate(data_folder / "adi", whole=True, encoder=single)
     assert (dense.documents, len(dense.per_query["AP"])) == (82, 35)
-    assert hybrid.metrics["nDCG@10"] == pytest.approx(0.540, abs=0.01)
-    assert dense.metrics["nDCG@10"] == pytest.approx(0.545, abs=0.01)
-    assert lexical.metrics["nDCG@10"] == pytest.approx(0.490, abs=0.01)
-    assert whole.metrics["nDCG@10"] == pytest.approx(0.497, abs=0.01)
+    assert hybrid.metrics["nDCG@10"] == pytest.approx(0.528, abs=0.005)
+    assert dense.metrics["nDCG@10"] == pytest.approx(0.535, abs=0.005)
+    assert lexical.metrics["nDCG@10"] == pytest.approx(0.490, abs=0.005)
+    assert whole.metrics["nDCG@10"] == pytest.approx(0.497, abs=0.005)
     assert whole.passages == 82

@@ -66,13 +66,12 @@ def locate(name: str, *, stored: bool = False) -> ModelFiles:
             )
         return files
     folder = Path(name).expanduser()
-    if stored and not is_local_folder(name):
-        return _digest(name, _from_hub_cache(name))
-    if name.strip() and folder.is_dir():
+    if is_local_folder(name) if stored else name.strip() and folder.is_dir():
         return _digest(str(folder.resolve()), folder.resolve())
-    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or not name.strip():
+    is_path = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or not name.strip()
+    if is_path or (not stored and folder.exists()):
         raise ModelUnavailable(f"no model at {name!r}: give the folder of a sentence-transformers model, or a hub name")
-    return _digest(name, _from_hub(name))
+    return _digest(name, _from_hub_cache(name) if stored else _from_hub(name))
 
 
 def is_local_folder(name: str) -> bool:
