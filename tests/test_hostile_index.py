@@ -363,7 +363,7 @@ def test_a_model_that_an_index_names_is_no_relative_or_remote_folder(name, tmp_p
     (tmp_path / "model" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(semsearch.ModelUnavailable, match="not on this machine|no model at"):
+    with pytest.raises(semsearch.ModelUnavailable, match=r"not on this machine|no model at"):
         locate(name, stored=True)
 
 
