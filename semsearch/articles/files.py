@@ -14,7 +14,7 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -179,14 +179,18 @@ def _expand(pattern: str, base: Path) -> list[str | Problem]:
     refused: list[Problem] = []
     parts = Path(pattern).parts
     paths = [""]
+    # Resolved paths of folders reached without a link. To resolve each from the root on takes time by the square of the depth.
+    known: dict[str, Path] = {}
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if not glob.has_magic(part):
             paths = [path for path in (os.path.join(path, part) for path in paths) if os.path.lexists(path)]
         else:
-            tops = _inside(paths, base, refused)
+            tops = _inside(paths, base, refused, known)
             if part == "**":
-                paths = [path for top, real in tops for path in _below(top, real, files=last)]
+                below = [found for top, real in tops for found in _below(top, real, files=last)]
+                paths = [path for path, _ in below]
+                known = dict(below)
                 continue
             paths = [os.path.join(top, name) for top, real in tops for name in _names(real) if _fits(name, part)]
             paths = paths if last else _entered(paths, base, refused)
@@ -208,11 +212,16 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _inside(paths: Sequence[str], base: Path, refused: list[Problem]) -> list[tuple[str, Path]]:
-    """Return the folders among some paths, each with its resolved path; report those outside the base."""
+def _inside(
+    paths: Sequence[str], base: Path, refused: list[Problem], known: Mapping[str, Path] | None = None
+) -> list[tuple[str, Path]]:
+    """Return the folders among some paths, each with its resolved path; report those outside the base.
+
+    :param known: resolved paths of some of them.
+    """
     inside: list[tuple[str, Path]] = []
     for path in paths:
-        real = _real(path)
+        real = known[path] if known and path in known else _real(path)
         if real.is_relative_to(base):
             inside.append((path, real))
         elif os.path.isdir(path):
@@ -233,11 +242,13 @@ def folders_below(top: str) -> Iterator[str]:
 
     :param top: absolute, without links.
     """
-    return _below(top, Path(top), files=False)
+    return (folder for folder, _ in _below(top, Path(top), files=False))
 
 
-def _below(top: str, real: Path, *, files: bool) -> Iterator[str]:
-    """Yield a folder, all folders below it, and their files on request; skip hidden ones and indexes, follow no links.
+def _below(top: str, real: Path, *, files: bool) -> Iterator[tuple[str, Path]]:
+    """Yield a folder, all folders below it, and their files on request, each with its path below the resolved path of the folder.
+
+    Hidden files and folders and the folders of indexes are skipped, and no link is followed.
 
     :param real: the resolved path of ``top``.
     """
@@ -249,7 +260,7 @@ def _below(top: str, real: Path, *, files: bool) -> Iterator[str]:
         except OSError:
             continue
         if folder:
-            yield folder
+            yield folder, real
         for name, kind, _ in entries:
             path = os.path.join(folder, name)
             if name.startswith("."):
@@ -257,7 +268,7 @@ def _below(top: str, real: Path, *, files: bool) -> Iterator[str]:
             if kind == "folder":
                 waiting += [] if _holds_index(path) else [(path, real / name)]
             elif files:
-                yield path
+                yield path, real / name
 
 
 def _holds_index(folder: str) -> bool:

@@ -27,6 +27,8 @@ _DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
 _PART = _FLAGS | _DIRECTORY | getattr(os, "O_PATH", 0)
 """Flags for a folder on the way. O_PATH: the folder may be one that the user can enter but not list."""
 _BY_PARTS = os.open in os.supports_dir_fd and bool(_DIRECTORY) and hasattr(os, "O_NOFOLLOW")
+_MAX_PATH = 4096
+"""Maximum length of a path in bytes, PATH_MAX of Linux. Opening by parts has no limit of its own and takes time for each."""
 _REPLACED = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 """Errors for a link where a file or a folder was. FreeBSD has EMLINK."""
 
@@ -87,6 +89,8 @@ def _open(path: Path, flags: int) -> int:
     try:
         if _NOFOLLOW_ANY or not _BY_PARTS:
             return os.open(path, flags | _NOFOLLOW_ANY)
+        if len(os.fsencode(path)) >= _MAX_PATH:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         *folders, name = path.parts[1:] or (".",)
         handle = os.open(path.anchor, _PART)
         try:
