@@ -15,7 +15,7 @@ import semsearch
 PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"errors", "_version"},
-    {"cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
+    {"condition_values", "cutting", "drawing", "limits", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
     {"cluster", "store", "results", "ranking"},
