@@ -430,6 +430,10 @@ any_values = st.one_of(words, moments, close_numbers, texts_of_numbers, literals
     stored=st.lists(any_values | st.sampled_from([float("nan"), float("inf"), 10**400, "2019"]), max_size=3),
     values=st.lists(any_values, min_size=1, max_size=5),
 )
+@example(stored=["2019-03"], values=["2019", "2019-01-02"])
+@example(stored=["2019-01-01T10:30:15Z"], values=["2019-01-01T12:30+02:00", "2019-01-02T12:30+02:00"])
+@example(stored=["2019-01-01T12:30:15Z"], values=["2019-01-01T12:30+02:00"])
+@example(stored=["2019-01-01T12:30:15"], values=["2019-01-01T12:30+02:00"])
 def test_a_set_of_values_equals_what_one_of_them_equals(stored, values):
     (condition,) = parse({"key": values}).conditions
     expected = any(equals_one(each, value, value in condition.numbers) for each in stored for value in condition.values)
