@@ -45,6 +45,9 @@ _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 class DeadlineExceeded(Exception):
     """The deadline of a request has passed."""
 
+    def __init__(self) -> None:
+        super().__init__("the answer took too long and was given up: ask for less at once, or ask again later")
+
 
 @contextmanager
 def deadline(at: float) -> Iterator[None]:

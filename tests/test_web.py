@@ -28,7 +28,8 @@ from starlette.testclient import TestClient
 
 from semsearch.web.app import create_app
 from semsearch.web.batching import AT_ONCE
-from semsearch.web.guard import MOST_BYTES, is_local
+from semsearch.web.bounds import MAX_BODY
+from semsearch.web.guard import is_local
 from semsearch.web.server import listening
 
 BASE = "http://127.0.0.1:8765"
@@ -197,7 +198,7 @@ def test_bodies_that_are_not_what_they_should_be(asked, body: bytes):
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_long_bodies_are_not_read(asked, declared: bool):
-    body = b'{"queries": ["' + b"a" * MOST_BYTES + b'"]}'
+    body = b'{"queries": ["' + b"a" * MAX_BODY + b'"]}'
 
     def parts():
         for first in range(0, len(body), 50_000):

@@ -1,6 +1,6 @@
 """An application on a socket of this machine, until it is told to stop.
 
-Deliberately not here: what is answered (`app`).
+Deliberately not here: what is answered (`app`), the limits of connections (`connections`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from semsearch.errors import InputError
+from semsearch.web.bounds import MAX_HEAD
+from semsearch.web.connections import Connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,9 +25,8 @@ __all__ = ["address", "configured", "listening", "serve"]
 
 _GRACE = 10
 """Seconds that requests under way have when it is told to stop."""
-_CONNECTIONS = 1024
-_LONGEST = 700_000
-"""Bytes of an address and the headers: a question of 4,000 characters and ten conditions of 5,000, twelve bytes a character."""
+_TASKS = 1024
+"""Maximum number of requests at work, those included whose connection is gone."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -62,14 +63,15 @@ def configured(app: ASGIApp) -> uvicorn.Config:
     """How an application is run."""
     return uvicorn.Config(
         app,
-        http="h11",
-        h11_max_incomplete_event_size=_LONGEST,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
         access_log=False,
         log_level="warning",
         lifespan="on",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=_TASKS,
         timeout_graceful_shutdown=_GRACE,
     )
 
