@@ -97,6 +97,7 @@ _ALWAYS = {
     403: "A page from elsewhere asked.",
     421: "Asked by a name that is not served.",
     422: "A parameter is missing, or is not what it should be.",
+    431: "The address and headers are too long.",
     503: "Too many ask, the answer took too long, or the index cannot be used.",
 }
 _INPUT: Responses = {400: _described("A question or condition without sense, or too much at once.")}

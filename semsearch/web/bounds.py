@@ -30,6 +30,8 @@ __all__ = [
     "MAX_QUERIES",
     "MAX_QUERY",
     "MAX_QUERY_TOTAL",
+    "TOO_LONG_BODY",
+    "TOO_LONG_HEAD",
     "check_answer",
     "check_searches",
     "conditions",
@@ -41,6 +43,8 @@ MAX_BODY = 250_000
 """Maximum size of the body of a request, in bytes. `MAX_QUERY_TOTAL` characters take up to 192,000 as JSON escapes."""
 MAX_HEAD = 80_000
 """Maximum size of the address and headers, in bytes. A query and conditions of maximum length take up to 72,000."""
+TOO_LONG_HEAD = f"the address and headers are longer than {MAX_HEAD:,} bytes: ask for less at once"
+TOO_LONG_BODY = f"the request is longer than {MAX_BODY:,} bytes: ask fewer questions at once"
 MAX_ANSWER = 8_000_000
 """Maximum length of an answer, in characters."""
 MAX_QUERY = 4000

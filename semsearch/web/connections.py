@@ -8,8 +8,8 @@ at a request or a token.
 - A client reads at least `WRITE_BYTES` of an answer in `WRITE_SECONDS`.
 - One address has at most `MAX_PER_CLIENT` connections, and all together have `MAX_CONNECTIONS`. Everything on one machine has the
   same address, and so has everything behind a proxy. Therefore a new connection is not refused at a limit, but replaces the one
-  that can best be spared: one without a request, then one whose request is incomplete, then one that is slow to read; of these
-  the oldest. Only where answers to all of them are being computed, the new one is refused.
+  that can best be spared: the oldest without a complete request, or else the oldest that is slow to read. Only where answers to
+  all of them are being computed, the new one is refused.
 
 The time that an answer is computed has a limit of its own (`bounds.DEADLINE`).
 
@@ -19,9 +19,14 @@ Not here: requests (`guard`, `bounds`), sockets that listen (`server`).
 from __future__ import annotations
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from semsearch.web.bounds import MAX_HEAD, TOO_LONG_HEAD
+from semsearch.web.problems import MEDIA_TYPE
 
 __all__ = ["BODY_SECONDS", "HEAD_SECONDS", "MAX_CONNECTIONS", "MAX_PER_CLIENT", "WRITE_BYTES", "WRITE_SECONDS", "Connection"]
 
@@ -39,16 +44,23 @@ WRITE_BYTES = 64 * 1024
 """Minimum that a client reads in `WRITE_SECONDS`, in bytes."""
 _TICK = 1.0
 """Interval at which each connection checks its limits, in seconds."""
-_BUSY = 3
+_BUSY = 2
 """Rank of a connection whose answer is being computed."""
-_BODY = (
-    b'{"type": "about:blank", "title": "Service Unavailable", "status": 503, '
-    b'"detail": "too many connections from this address: try again later"}'
-)
-_REFUSAL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: application/problem+json\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
-)
+
+
+def _refusal(status: HTTPStatus, detail: str) -> bytes:
+    """Return a whole response that closes the connection: a problem document."""
+    body = json.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": detail})
+    headers = {"Connection": "close", "Content-Type": MEDIA_TYPE, "Content-Length": len(body)}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = 1
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", body]
+    return "\r\n".join(lines).encode("ascii")
+
+
+_CROWDED = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections from this address: try again later")
+_UNREADABLE = _refusal(HTTPStatus.BAD_REQUEST, "this is not an HTTP request")
+_LONG_HEAD = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG_HEAD)
 
 
 class Connection(H11Protocol):
@@ -69,7 +81,7 @@ class Connection(H11Protocol):
             self._timer = self.loop.call_later(_TICK, self._check)
         else:
             self.connections.discard(self)
-            transport.write(_REFUSAL)
+            transport.write(_CROWDED)
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,6 +96,15 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.cycle is not before:
             self._since = self.loop.time()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Tell a client that what it sent is not a request, or too long, and close the connection."""
+        if self._is_waiting():
+            self.transport.write(_LONG_HEAD if len(self.conn.trailing_data[0]) > MAX_HEAD else _UNREADABLE)
+            self.transport.close()
+        else:
+            # An answer is being computed or sent.
+            self.drop()
 
     def on_response_complete(self) -> None:
         """Note when an answer is complete."""
@@ -142,10 +163,10 @@ class Connection(H11Protocol):
     def _rank(self) -> int:
         """Return how well the connection can be spared, 0 for best."""
         if self._is_waiting():
-            return 2 if self.transport.get_write_buffer_size() else 0
+            return 1 if self.transport.get_write_buffer_size() else 0
         if self.cycle.more_body:
-            return 1
-        return 2 if self.cycle.response_started else _BUSY
+            return 0
+        return 1 if self.cycle.response_started else _BUSY
 
 
 def _address(connection: Connection) -> str | None:

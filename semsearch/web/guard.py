@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
-from semsearch.web.bounds import MAX_BODY, MAX_HEAD
+from semsearch.web.bounds import MAX_BODY, MAX_HEAD, TOO_LONG_BODY, TOO_LONG_HEAD
 from semsearch.web.problems import problem
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _HOST = re.compile(_PLACE, re.ASCII | re.IGNORECASE)
 _ORIGIN = re.compile(rf"https?://(?P<place>{_PLACE})", re.ASCII)
 _LAST_PORT = 65_535
 _FOREIGN = "a page of another site asked for this: open the address yourself"
-_TOO_LONG = f"the request is longer than {MAX_BODY:,} bytes: ask fewer questions at once"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -88,12 +87,11 @@ class Guard:
 
         # Within another application the path begins with where this one is mounted.
         path = scope["path"].removeprefix(scope.get("root_path", "")) or _PAGE
-        refused = self._refused(path, Headers(scope=scope))
-        if (
-            len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"])
-            > MAX_HEAD
-        ):
-            refused = 431, f"the address and headers are longer than {MAX_HEAD:,} bytes: ask for less at once"
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["path"]) + len(scope["query_string"]) > MAX_HEAD:
+            refused: tuple[int, str] | None = (431, TOO_LONG_HEAD)
+        else:
+            refused = self._refused(path, Headers(scope=scope))
         if refused is not None:
             status, detail = refused
             await problem(status, detail)(scope, receive, answer)
@@ -112,7 +110,7 @@ class Guard:
             return 403, _FOREIGN
         size = headers.get("content-length", "0")
         if size.isdecimal() and int(size) > MAX_BODY:
-            return 413, _TOO_LONG
+            return 413, TOO_LONG_BODY
         if self._token is not None and path not in _OPEN and not path.startswith("/static/"):
             given = headers.get("authorization", "")
             if not hmac.compare_digest(given.encode("latin-1"), f"Bearer {self._token}".encode()):
@@ -153,7 +151,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > MAX_BODY:
-            raise HTTPException(413, _TOO_LONG)
+            raise HTTPException(413, TOO_LONG_BODY)
         return message
 
     return counted
