@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -106,6 +107,16 @@ def test_the_limits_are_in_the_openapi_document(asked):
     for description in (queries["where"]["description"], json.dumps(document["paths"]["/articles"])):
         for limit in (bounds.MAX_FILTER, bounds.MAX_ALTERNATIVES, bounds.MAX_PATTERNS, bounds.MAX_PATTERN_TOTAL):
             assert f"{limit:,}" in description
+
+
+def test_the_limits_are_in_the_documents(root: Path):
+    page = (root / ".docs" / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+    table = page.partition("## Limits\n")[2].partition("\n## ")[0]
+    limits = [vars(bounds)[name] for name in bounds.__all__ if name.startswith("MAX_")]
+    limits += [bounds.DEADLINE, service.WAITING, *(vars(connections)[name] for name in connections.__all__ if name.isupper())]
+    for limit in limits:
+        shown = "64 KB" if limit == connections.WRITE_BYTES else f"{limit:,.0f}"
+        assert re.search(rf"(?<![\d,]){shown}(?![\d,])", table), limit
 
 
 @pytest.mark.parametrize("path", ["/search?q=oil", "/search?q=oil&explain=true", "/articles", "/articles/{}", "/facets"])

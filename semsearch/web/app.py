@@ -94,7 +94,7 @@ def _described(text: str) -> dict[str, Any]:
 
 _ALWAYS = {
     401: "The token is missing or wrong.",
-    403: "A page from elsewhere asked.",
+    403: "A page of another site sent the request, or links to it.",
     421: "Asked by a name that is not served.",
     422: "A parameter is missing, or is not what it should be.",
     431: "The address and headers are too long.",

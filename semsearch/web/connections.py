@@ -58,7 +58,7 @@ def _refusal(status: HTTPStatus, detail: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-_CROWDED = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections from this address: try again later")
+_CROWDED = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 _UNREADABLE = _refusal(HTTPStatus.BAD_REQUEST, "this is not an HTTP request")
 _LONG_HEAD = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG_HEAD)
 
