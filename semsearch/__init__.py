@@ -26,6 +26,7 @@ layer modules                                  what for
 1     ``scripts`` ``limits`` ``cutting``       letters of scripts without spaces; how many threads compute, how much memory
                                                a build fills; how long passages are
 1     ``locks``                                lock files between processes; refuses links
+1     ``condition_values``                     values of conditions: numbers, dates, patterns, and comparison with stored values
 1     ``outputs`` ``drawing``                  files that users ask for; axes to draw on, the only door to matplotlib
 2     ``arguments``                            what users give a search, checked; pure
 2     ``articles``                             files to `Article`; the only door to the parsers of Markdown, HTML, YAML, PDF,

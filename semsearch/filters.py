@@ -26,18 +26,16 @@ Deliberately not here: reading articles, and which passages an article has.
 
 from __future__ import annotations
 
-import calendar
 import datetime
 import math
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
+from semsearch.condition_values import MAX_LENGTH, UNREADABLE, Equality, is_pattern, ordered, read
 from semsearch.errors import InputError
 
 __all__ = [
@@ -49,6 +47,7 @@ __all__ = [
     "all_of",
     "any_of",
     "described",
+    "is_pattern",
     "is_plain",
     "none_of",
     "parse",
@@ -57,36 +56,9 @@ __all__ = [
 Operator = Literal["=", "!=", ">=", "<=", ">", "<"]
 
 _SHELL = re.compile(r"([^=!<>]*)(>=|<=|!=|==?|>|<)(.*)", re.DOTALL)
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_DATE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?: ?([Zz]|[+-]\d\d(?::?\d\d)?))?)?)?)?",
-    re.ASCII,
-)
 _RECORD = re.compile(r"#\d+\Z")
-_LONGEST = 64
-"""Longer texts are neither numbers nor dates."""
-_EXACT = 18
-"""Numbers of more letters are read in double precision."""
-_LARGEST = 10**_LONGEST
-_SECOND = 1_000_000
-_MINUTE = 60 * _SECOND
-_DAY = 24 * 60 * _MINUTE
+_LARGEST = 10**MAX_LENGTH
 _FORMS = "write KEY=VALUE, KEY!=VALUE, KEY>=VALUE, KEY<=VALUE, KEY>VALUE, KEY<VALUE or KEY=a|b|c"
-
-
-class _Date(NamedTuple):
-    """A stretch of time by the clock: microseconds since the year 1, half open; ``offset`` to UTC, None if not given."""
-
-    start: int
-    end: int
-    offset: int | None
-
-
-class _Reading(NamedTuple):
-    """What a text may mean beside itself."""
-
-    number: float | int | None
-    date: _Date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +72,18 @@ class Condition:
     operator: Operator
     values: tuple[str, ...]
     numbers: tuple[str, ...] = ()
+    _equality: Equality | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Arrange the values for comparison."""
+        if self.operator in ("=", "!="):
+            object.__setattr__(self, "_equality", Equality.of(self.values, self.numbers))
 
     def holds(self, found: Collection[Any]) -> bool:
         """Whether it is met by an article that has these under its key: strings, numbers and booleans."""
-        if self.operator in ("=", "!="):
-            met = any(_equal(stored, value, value in self.numbers) for stored in found for value in self.values)
-            return met == (self.operator == "=")
-        return any(_ordered(stored, self.operator, self.values[0]) for stored in found)
+        if self._equality is not None:
+            return any(map(self._equality.holds, found)) == (self.operator == "=")
+        return any(ordered(stored, self.operator, self.values[0]) for stored in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +214,7 @@ def _keys(node: Any, above: str = "") -> Iterator[str]:
 
 def is_plain(value: str) -> bool:
     """Whether only the same text, or true or false of that name, is equal to a value: it is no pattern, number or date."""
-    return not any(sign in value for sign in "*?[") and _read(value) == _Reading(None, None) and not _is_printed_number(value)
+    return not is_pattern(value) and read(value) == UNREADABLE and not _is_printed_number(value)
 
 
 def _is_printed_number(text: str) -> bool:
@@ -285,7 +262,7 @@ def _condition(key: str, operator: Any, value: Any) -> Condition:
     if operator in ("=", "!="):
         numbers = {_text(key, each) for each in given if not isinstance(each, str | bool) and isinstance(each, Real)}
         return Condition(key, cast(Operator, operator), values, tuple(sorted(numbers)))
-    if len(values) > 1 or _read(values[0]) == _Reading(None, None):
+    if len(values) > 1 or read(values[0]) == UNREADABLE:
         raise InputError(f"{key!r} cannot be {operator} {'|'.join(values)}: give a number, or a date such as 2019-09-27")
     return Condition(key, cast(Operator, operator), values)
 
@@ -345,8 +322,11 @@ def _values(node: Any, key: str) -> Iterator[Any]:
         if key in node:
             yield from _leaves(node[key])
             return
-        for dot in (at for at, letter in enumerate(key) if letter == "."):
-            yield from _values(node.get(key[:dot]), key[dot + 1 :])
+        if "." in key:
+            # Look at the names of the article, not at the dots of the key: a request may name a key of thousands of dots.
+            for name, value in node.items():
+                if key.startswith(f"{name}."):
+                    yield from _values(value, key[len(name) + 1 :])
 
 
 def _leaves(node: Any) -> Iterator[Any]:
@@ -358,101 +338,3 @@ def _leaves(node: Any) -> Iterator[Any]:
             yield from _leaves(element)
     elif node is not None:
         yield node
-
-
-def _equal(stored: Any, value: str, is_number: bool) -> bool:
-    """Whether something stored is what was asked for; ``is_number``: as a number, not as a text that may read as one."""
-    text = _stored_text(stored)
-    if text == value or (isinstance(stored, bool) and text == value.lower()):
-        return True
-    if any(sign in value for sign in "*?["):
-        return fnmatchcase(text, value)
-    asked = _read(value)
-    if asked.number is not None and isinstance(stored, int | float) and not isinstance(stored, bool):
-        return stored == asked.number
-    if is_number and isinstance(stored, str) and (own := _read(text).number) is not None:
-        return own == asked.number
-    if asked.date is None:
-        return False
-    date = _read(text).date
-    if date is None:
-        return False
-    shift = _shift(date, asked.date)
-    return asked.date.start <= date.start + shift and date.end + shift <= asked.date.end
-
-
-def _ordered(stored: Any, operator: Operator, value: str) -> bool:
-    if isinstance(stored, bool):
-        return False
-    asked, own = _read(value), _read(_stored_text(stored))
-    number = stored if isinstance(stored, int | float) else own.number
-    if asked.number is not None and number is not None:
-        return _is_beyond(number, number, operator, asked.number, asked.number)
-    if asked.date is None or own.date is None:
-        return False
-    shift = _shift(own.date, asked.date)
-    # Ends are half open: the last moment is one before.
-    return _is_beyond(own.date.start + shift, own.date.end + shift - 1, operator, asked.date.start, asked.date.end - 1)
-
-
-def _is_beyond(first: float, last: float, operator: Operator, asked_first: float, asked_last: float) -> bool:
-    """Whether all from ``first`` to ``last`` lies on that side of all, or of some, that was asked for."""
-    if operator == ">":
-        return first > asked_last
-    if operator == ">=":
-        return first >= asked_first
-    return last < asked_first if operator == "<" else last <= asked_last
-
-
-def _shift(date: _Date, asked: _Date) -> int:
-    """Microseconds that bring a date to the clock of the one asked for."""
-    return 0 if date.offset is None or asked.offset is None else asked.offset - date.offset
-
-
-def _stored_text(stored: Any) -> str:
-    return str(stored).lower() if isinstance(stored, bool) else str(stored)
-
-
-def _read(text: str) -> _Reading:
-    return _read_short(text) if len(text) <= _LONGEST else _Reading(None, None)
-
-
-@lru_cache(maxsize=4096)
-def _read_short(text: str) -> _Reading:
-    number: float | int | None = None
-    if _NUMBER.fullmatch(text):
-        number = int(text) if len(text) <= _EXACT and text.lstrip("+-").isdigit() else float(text)
-    return _Reading(number, _date(text))
-
-
-def _date(text: str) -> _Date | None:
-    match = _DATE.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        first = datetime.date(int(year), int(month or 1), int(day or 1)).toordinal()
-        clock = datetime.time(int(hour or 0), int(minute or 0), int(second or 0))
-        offset = None if zone is None else _offset(zone)
-    except ValueError:
-        return None
-    start = first * _DAY + (clock.hour * 60 + clock.minute) * _MINUTE + clock.second * _SECOND
-    if fraction:
-        digits = fraction[:6]
-        start += int(digits.ljust(6, "0"))
-        return _Date(start, start + 10 ** (6 - len(digits)), offset)
-    if hour:
-        return _Date(start, start + (_SECOND if second else _MINUTE), offset)
-    if day:
-        return _Date(start, start + _DAY, offset)
-    days = calendar.monthrange(int(year), int(month))[1] if month else 365 + calendar.isleap(int(year))
-    return _Date(start, start + days * _DAY, offset)
-
-
-def _offset(zone: str) -> int:
-    if zone in "Zz":
-        return 0
-    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
-    if hours > 23 or minutes > 59:
-        raise ValueError("no such zone")
-    return (hours * 60 + minutes) * (-_MINUTE if zone[0] == "-" else _MINUTE)

@@ -28,7 +28,7 @@ from semsearch.cutting import Cutting, check_passage_tokens
 from semsearch.errors import InputError, ModelMismatch
 from semsearch.filters import Where
 from semsearch.hits import Choice, Maker, reranked
-from semsearch.limits import one_multiplier, processors
+from semsearch.limits import check_deadline, one_multiplier, processors
 from semsearch.protocols import Encoder, Progress
 from semsearch.ranking import HYBRID_BOOSTS, Question, compared, rank, wanted
 from semsearch.records import ArticleInfo, BuildReport, Citation, Context, Excerpt, Facets, Hit, Mode, Origin, Precision
@@ -572,6 +572,7 @@ class Index:
             n_articles = reader.n_articles() if allowed is None else allowed.n_articles
             most = min(most, choice.per_article * n_articles)
         while True:
+            check_deadline()
             found = said.result() if said is not None and mode == "hybrid" else None
             ranking = rank(question, mode, depth, vectors=vectors, lexical=lexical, near=near, said=found, allowed=rows)
             maker = Maker(question, mode, ranking, reader, lexical, allowed, partial(self._origin, origin), explain=explain)

@@ -1,8 +1,10 @@
-"""How many threads there are to compute with, how many multiply, and how much memory a build fills before it goes on.
+"""Limits of computation: number of threads, memory of a build, deadline of a request.
 
 All that computes asks here: the model's engines, faiss. While a question is answered numpy multiplies with one thread: what is
 multiplied then is small, and threads that wait for more of it spin, in the way of those that run the model: on two cores a
 question took 28 ms in place of 12. So it does while passages are encoded, by as many threads as there are processors.
+
+A service sets a deadline around the work of a request; loops over all articles check it. Without a service there is none.
 
 Deliberately not here: setting the threads of onnxruntime, openvino and faiss, which their doors do.
 """
@@ -11,7 +13,10 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import AbstractContextManager, suppress
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +26,7 @@ from semsearch.errors import InputError
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
-__all__ = ["MEMORY", "THREADS", "memory", "one_multiplier", "processors"]
+__all__ = ["MEMORY", "THREADS", "DeadlineExceeded", "check_deadline", "deadline", "memory", "one_multiplier", "processors"]
 
 THREADS = "SEMSEARCH_THREADS"
 """Names the environment variable that says how many threads compute at most."""
@@ -32,6 +37,38 @@ _LEAST = 64
 """Tantivy writes with no less than a quarter of it."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux tells a container how much of the processors it gets: two numbers, microseconds in so many."""
+
+
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+
+
+class DeadlineExceeded(Exception):
+    """The deadline of a request has passed."""
+
+    def __init__(self) -> None:
+        super().__init__("the answer took too long and was given up: ask for less at once, or ask again later")
+
+
+@contextmanager
+def deadline(at: float) -> Iterator[None]:
+    """Set the deadline of what this thread does within the context.
+
+    :param at: a time of `time.monotonic`.
+    """
+    token = _deadline.set(at)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def check_deadline() -> None:
+    """Stop work whose deadline has passed.
+
+    :raises DeadlineExceeded: if it has.
+    """
+    if time.monotonic() > _deadline.get():
+        raise DeadlineExceeded
 
 
 def processors() -> int:

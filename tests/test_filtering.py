@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import apsw
 import numpy as np
 import pytest
 from conftest import FakeEncoder
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import edit
 
+from semsearch import limits
 from semsearch.errors import IndexCorrupt, InputError
 from semsearch.filters import Filter, parse
 from semsearch.protocols import Allowed, PassageText
@@ -106,9 +108,9 @@ def test_the_last_filters_are_kept_and_no_more(opened, monkeypatch):
     looked: list[Filter] = []
     find = filtering.find
 
-    def counted(database: apsw.Connection, wanted: Filter) -> Allowed:
+    def counted(execute: filtering.Execute, wanted: Filter) -> Allowed:
         looked.append(wanted)
-        return find(database, wanted)
+        return find(execute, wanted)
 
     monkeypatch.setattr(filtering, "find", counted)
     first = parse("date=2019")
@@ -122,6 +124,31 @@ def test_the_last_filters_are_kept_and_no_more(opened, monkeypatch):
     opened.allowed(parse("date=3000"))
     assert looked[-1] == parse("date=3000")
     assert len(opened._allowed) == reader._FILTERS
+
+
+def test_other_threads_read_while_a_filter_is_evaluated(opened, monkeypatch):
+    counts: list[dict[str, int]] = []
+
+    def matches(*_: Any) -> bool:
+        # The reader's lock is reentrant, so only another thread shows that it is free.
+        reading = threading.Thread(target=lambda: counts.append(opened.counts()), daemon=True)
+        reading.start()
+        reading.join(10)
+        return True
+
+    monkeypatch.setattr(Filter, "matches", matches)
+    assert opened.allowed(parse("tags=oil")).n_articles == len(ARTICLES) == len(counts)
+
+
+def test_a_filter_is_evaluated_until_the_deadline(opened, monkeypatch):
+    looked: list[str] = []
+    monkeypatch.setattr(Filter, "matches", lambda _, source, *__: looked.append(source))
+    with limits.deadline(time.monotonic() + 3600):
+        opened.allowed(parse("tags=oil"))
+    assert len(looked) == len(ARTICLES)
+    with limits.deadline(time.monotonic() - 1), pytest.raises(limits.DeadlineExceeded):
+        opened.allowed(parse("tags=gas"))
+    assert len(looked) == len(ARTICLES)
 
 
 def test_an_open_index_filters_its_own_generation(opened, tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from semsearch import condition_values
+from semsearch.condition_values import read
 from semsearch.errors import InputError
 from semsearch.filters import Condition, Filter, parse
 
@@ -387,6 +389,79 @@ def test_texts_against_fnmatch(stored, asked):
     assert holds({"title": asked}, title=stored[0] if stored else "") == any(
         same(text, pattern) for text in stored[:1] for pattern in asked
     )
+
+
+def equals_one(stored: Any, value: str, is_number: bool) -> bool:
+    """Compare a stored value with one value of a condition, by the rules in their order."""
+    text = str(stored).lower() if isinstance(stored, bool) else str(stored)
+    if text == value or (isinstance(stored, bool) and text == value.lower()):
+        return True
+    if any(sign in value for sign in "*?["):
+        return fnmatch.fnmatchcase(text, value)
+    number, date = read(value)
+    if number is not None and isinstance(stored, int | float) and not isinstance(stored, bool):
+        return stored == number
+    own = read(text)
+    if is_number and isinstance(stored, str) and own.number is not None:
+        return own.number == number
+    if date is None or own.date is None:
+        return False
+    shift = 0 if own.date.offset is None or date.offset is None else date.offset - own.date.offset
+    return date.start <= own.date.start + shift and own.date.end + shift <= date.end
+
+
+moments = st.datetimes(datetime.datetime(2019, 1, 1), datetime.datetime(2019, 1, 3)).flatmap(
+    lambda at: st.tuples(
+        st.sampled_from([4, 7, 10, 13, 16, 19, 23]), st.sampled_from(["", "Z", "+02:00", "-01"])
+    ).map(lambda cut: at.isoformat(timespec="milliseconds")[: cut[0]] + (cut[1] if cut[0] > 13 else ""))
+)  # fmt: skip
+close_numbers = st.sampled_from([0, 1, 1.0, 2019, 2019.0, -1, 0.5, 10**17, float(10**17), 10**18 + 1, 2**53 + 1, float(2**53)])
+texts_of_numbers = st.sampled_from(
+    ["1", "1.0", "01", "+1", "1e0", "2019.0", "0.5", ".5", "1e999", "nan", "inf", "9" * 30, "9" * 70]
+)
+literals = st.sampled_from(
+    ["true", "True", "TRUE", "false", "*", "?", "[", "t*", "20*", "*1*", "[12]*", "2019-??", "*-01*", "x|y"]
+)
+any_values = st.one_of(words, moments, close_numbers, texts_of_numbers, literals, st.booleans())
+
+
+@settings(derandomize=True, max_examples=1000, deadline=None, database=None)
+@given(
+    stored=st.lists(any_values | st.sampled_from([float("nan"), float("inf"), 10**400, "2019"]), max_size=3),
+    values=st.lists(any_values, min_size=1, max_size=5),
+)
+@example(stored=["2019-03"], values=["2019", "2019-01-02"])
+@example(stored=["2019-01-01T10:30:15Z"], values=["2019-01-01T12:30+02:00", "2019-01-02T12:30+02:00"])
+@example(stored=["2019-01-01T12:30:15Z"], values=["2019-01-01T12:30+02:00"])
+@example(stored=["2019-01-01T12:30:15"], values=["2019-01-01T12:30+02:00"])
+def test_a_set_of_values_equals_what_one_of_them_equals(stored, values):
+    (condition,) = parse({"key": values}).conditions
+    expected = any(equals_one(each, value, value in condition.numbers) for each in stored for value in condition.values)
+    assert condition.holds(stored) == expected
+    assert Condition("key", "!=", condition.values, condition.numbers).holds(stored) != expected
+
+
+def test_plain_values_are_not_compared_one_by_one(monkeypatch):
+    readings: list[str] = []
+    monkeypatch.setattr(condition_values, "_read_short", lambda text: readings.append(text) or condition_values.UNREADABLE)
+    (condition,) = parse({"key": [f"value {number}" for number in range(1000)] + ["2019-01-01"]}).conditions
+    readings.clear()
+    for number in range(100):
+        condition.holds([f"other {number}"])
+    assert len(readings) <= 100
+
+
+def test_stars_are_matched_in_linear_time():
+    # With backtracking, this one would take longer than the universe has existed.
+    assert not holds({"title": "*a" * 50 + "*b"}, title="a" * 1000)
+
+
+def test_a_key_of_many_dots_is_looked_up_by_the_names_of_the_article():
+    class Names(dict[str, Any]):
+        def get(self, *_: Any) -> Any:
+            raise AssertionError("looked up a part of the key")
+
+    assert not holds("." * 4000 + "=x", metadata=Names({"a": 1, "b.c": {"d": 2}}))
 
 
 json_values = st.recursive(

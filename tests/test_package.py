@@ -16,7 +16,7 @@ PACKAGE = Path(semsearch.__file__).parent
 LAYERS = [
     {"redaction", "_version"},
     {"errors"},
-    {"cutting", "drawing", "limits", "locks", "outputs", "protocols", "records", "scripts", "signs"},
+    {"condition_values", "cutting", "drawing", "limits", "locks", "outputs", "protocols", "records", "scripts", "signs"},
     {"arguments", "articles", "encoder", "exchange", "filters", "frames", "fusion", "lexical", "metrics", "passages", "render"}
     | {"vectors"},
     {"cluster", "store", "results", "ranking"},

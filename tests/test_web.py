@@ -28,7 +28,8 @@ from starlette.testclient import TestClient
 
 from semsearch.web.app import create_app
 from semsearch.web.batching import AT_ONCE
-from semsearch.web.guard import MOST_BYTES, is_local
+from semsearch.web.bounds import MAX_BODY
+from semsearch.web.guard import is_local
 from semsearch.web.server import listening
 
 BASE = "http://127.0.0.1:8765"
@@ -197,7 +198,7 @@ def test_bodies_that_are_not_what_they_should_be(asked, body: bytes):
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_long_bodies_are_not_read(asked, declared: bool):
-    body = b'{"queries": ["' + b"a" * MOST_BYTES + b'"]}'
+    body = b'{"queries": ["' + b"a" * MAX_BODY + b'"]}'
 
     def parts():
         for first in range(0, len(body), 50_000):
@@ -222,6 +223,39 @@ def test_long_bodies_are_not_read(asked, declared: bool):
         ("[", 421),
         ("user@evil.example", 421),
         ("archive.example:8765", 200),
+        ("Archive.Example.", 200),
+        ("[::1]", 200),
+        ("[::ffff:127.0.0.1]:65535", 200),
+        ("evil.example@localhost", 421),
+        ("localhost@evil.example", 421),
+        ("evil.example\\@localhost", 421),
+        ("evil.example?@localhost", 421),
+        ("evil.example#@127.0.0.1", 421),
+        ("evil.example/localhost", 421),
+        ("localhost/.evil.example", 421),
+        ("localhost#evil", 421),
+        ("localhost:evil", 421),
+        ("localhost:", 421),
+        ("localhost:65536", 421),
+        ("localhost:8765:8765", 421),
+        ("localhost,evil.example", 421),
+        ("localhost evil.example", 421),
+        ("localhost\tevil.example", 421),
+        ("localhost..", 421),
+        (".localhost", 421),
+        ("127.0.0.1.nip.io", 421),
+        ("127.1", 421),
+        ("127.0.0.01", 421),
+        ("2130706433", 421),
+        ("0x7f.1", 421),
+        ("::1", 421),
+        ("[::1].evil.example", 421),
+        ("[::1]evil.example", 421),
+        ("[::1", 421),
+        ("[localhost]", 421),
+        ("[127.0.0.1]", 421),
+        ("[::1%lo]", 421),
+        ("[]", 421),
     ],
 )
 def test_names_under_which_it_is_not_served(index, host: str, status: int):
@@ -239,6 +273,20 @@ def test_names_under_which_it_is_not_served(index, host: str, status: int):
         ("null", 403),
         ("https://127.0.0.1:8765.evil.example", 403),
         ("http://[", 403),
+        ("https://127.0.0.1:8765", 200),  # behind a proxy that encrypts
+        ("HTTP://127.0.0.1:8765", 403),
+        ("ftp://127.0.0.1:8765", 403),
+        ("http://127.0.0.1", 403),
+        ("http://127.0.0.1:8765/", 403),
+        ("http://127.0.0.1:8765/@evil", 403),
+        ("http://127.0.0.1:8765?evil", 403),
+        ("http://127.0.0.1:8765 http://evil.example", 403),
+        ("http://evil.example@127.0.0.1:8765", 403),
+        ("http://[::1]:8765", 403),
+        ("//127.0.0.1:8765", 403),
+        ("file://", 403),
+        ("chrome-extension://abc", 403),
+        ("", 403),
     ],
 )
 def test_pages_from_elsewhere_may_not_ask(asked, origin: str, status: int):
@@ -252,14 +300,30 @@ def test_pages_from_elsewhere_may_not_ask(asked, origin: str, status: int):
     [
         ("cross-site", "no-cors", 403),  # a picture in somebody's page
         ("same-site", "cors", 403),  # another port of this machine
-        ("cross-site", "navigate", 200),  # a link
+        ("cross-site", "navigate", 403),  # a link
+        ("same-site", "navigate", 403),
+        ("cross-site", "nested-navigate", 403),
+        ("cross-site", "websocket", 403),
+        ("CROSS-SITE", "cors", 403),
+        ("cross-site", "", 403),
+        ("", "navigate", 403),
         ("same-origin", "cors", 200),
+        ("same-origin", "navigate", 200),
         ("none", "navigate", 200),
     ],
 )
-def test_nor_by_way_of_pictures_and_scripts(asked, site: str, mode: str, status: int):
+def test_nor_by_way_of_pictures_scripts_and_links(asked, site: str, mode: str, status: int):
     headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
-    assert asked.get("/search?q=oil", headers=headers).status_code == status
+    for path in ("/search?q=oil", "/articles", "/healthz", "/openapi.json", "/static/page.js"):
+        assert asked.get(path, headers=headers).status_code == status
+    # Only the page itself may be linked to.
+    assert asked.get("/?q=oil", headers=headers).status_code == (200 if mode == "navigate" else status)
+
+
+def test_a_header_that_is_sent_twice_is_refused(asked):
+    assert asked.get("/status", headers=[("host", "localhost"), ("host", "evil.example")]).status_code == 421
+    origins = [("origin", BASE), ("origin", "http://evil.example")]
+    assert asked.get("/status", headers=origins).status_code == 403
 
 
 def test_only_whether_it_is_there(asked):
@@ -409,12 +473,25 @@ def test_as_a_part_of_another_application(index):
             assert asked.get("/mine/status").status_code == 200
 
 
+def test_as_a_part_of_another_application_the_page_is_open(index):
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    outer = Starlette(routes=[Mount("/mine", create_app(index, token="secret"))])
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    with TestClient(outer, base_url=BASE) as asked:
+        for path, status in {"/mine/": 200, "/mine/static/page.js": 200, "/mine/status": 401, "/mine/search?q=oil": 401}.items():
+            assert asked.get(path).status_code == status
+        assert asked.get("/mine/", headers=link).status_code == 200
+        assert asked.get("/mine/status", headers=link).status_code == 403
+
+
 def test_the_longest_question_that_may_be_asked(index):
     smile = "%F0%9F%99%82"
-    condition = f"&where={smile * 4990}%3D1"
+    condition = f"&where={smile * 1998}%3D1"
     running = Served(index)
     try:
-        with urllib.request.urlopen(f"{running.url}search?q={smile * 4000}{condition * 10}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{running.url}search?q={smile * 4000}{condition}", timeout=30) as answer:
             assert json.load(answer)["hits"] == []
     finally:
         running.stop()

@@ -16,6 +16,7 @@ from typing import Any
 from semsearch.engines.numbers import key_id, value_id
 from semsearch.engines.seam import Among, Every, Having, Some, Value, Without
 from semsearch.filters import Alternatives, Condition, Filter, described, is_plain
+from semsearch.limits import check_deadline
 
 __all__ = ["MOST_VALUES", "among", "values_of"]
 
@@ -72,7 +73,12 @@ def _under(key: str, condition: Condition, values: Callable[[str], Sequence[Valu
     if condition.operator == "=" and all(map(is_plain, condition.values)):
         # Only the same text is equal to such a one, which need not be looked for.
         return Having(tuple(sorted(_plain(key, condition.values))))
-    return Having(tuple(sorted(each.id for each in values(key) if condition.holds([json.loads(each.value)]))))
+    return Having(tuple(sorted(each.id for each in values(key) if _holds(condition, each))))
+
+
+def _holds(condition: Condition, value: Value) -> bool:
+    check_deadline()
+    return condition.holds([json.loads(value.value)])
 
 
 def _plain(key: str, texts: Sequence[str]) -> Iterator[int]:

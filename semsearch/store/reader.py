@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,6 +94,8 @@ _AT_ONCE = 2000
 _EXPORTED = 512
 """Passages that are read at a time to be exported, out of ``_ARTICLES`` articles."""
 _ARTICLES = 512
+_FETCHED = 16
+"""Rows that are fetched at a time while other threads may read. Few, because the metadata of an article can have megabytes."""
 _FILTERS = 8
 """Filters whose results are kept: a server is asked for the same ones again. At a million passages each takes up to 16 MB."""
 
@@ -330,13 +333,30 @@ class Reader:
         :raises InputError: if the reader was closed.
         """
         self.check_process()
-        with self._reading():
-            found = self._allowed.pop(wanted, None) or filtering.find(self._database, wanted)
+        with self._lock:
+            self.ready()
+            found = self._allowed.pop(wanted, None)
+        if found is None:
+            # Without the lock, which other searches need meanwhile.
+            with translated(self.folder):
+                found = filtering.find(self._some_at_a_time, wanted)
+        with self._lock:
             # The one used last stands last.
             self._allowed[wanted] = found
             if len(self._allowed) > _FILTERS:
                 del self._allowed[next(iter(self._allowed))]
-            return found
+        return found
+
+    def _some_at_a_time(self, statement: str, parameters: tuple[str, ...]) -> Iterator[Any]:
+        """Yield the rows of a statement, with the lock held only while some of them are fetched."""
+        with self._reading():
+            cursor = self._database.execute(statement, parameters)
+        while True:
+            with self._reading():
+                rows = list(islice(cursor, _FETCHED))
+            if not rows:
+                return
+            yield from rows
 
     def passages(self, rows: Sequence[int], limit: int, *, allowed: Allowed | None = None) -> list[PassageRow]:
         """The passages that have these rows as their vectors, by source and place; several may share a row.

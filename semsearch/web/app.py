@@ -27,10 +27,12 @@ from starlette.staticfiles import StaticFiles
 from semsearch._version import __version__
 from semsearch.errors import InputError, SemsearchError
 from semsearch.index import Index
+from semsearch.limits import DeadlineExceeded
 from semsearch.records import Mode
 from semsearch.render import safe_json
 from semsearch.web import schemas
-from semsearch.web.batching import Busy, asked
+from semsearch.web.batching import Asked, Busy
+from semsearch.web.bounds import check_answer, check_searches, conditions
 from semsearch.web.guard import Guard
 from semsearch.web.problems import MEDIA_TYPE, problem, status_of, told_as_problem
 from semsearch.web.schemas import Limit, Question, Where
@@ -63,7 +65,7 @@ def create_app(index: Index, *, token: str | None = None, hosts: Iterable[str] =
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.call(service.warm)
+        await service.start()
         yield
 
     app = FastAPI(
@@ -92,18 +94,19 @@ def _described(text: str) -> dict[str, Any]:
 
 _ALWAYS = {
     401: "The token is missing or wrong.",
-    403: "A page from elsewhere asked.",
+    403: "A page of another site sent the request, or links to it.",
     421: "Asked by a name that is not served.",
     422: "A parameter is missing, or is not what it should be.",
-    503: "Too many ask, or the index cannot be used.",
+    431: "The address and headers are too long.",
+    503: "Too many ask, the answer took too long, or the index cannot be used.",
 }
-_INPUT: Responses = {400: _described("A question or condition without sense.")}
+_INPUT: Responses = {400: _described("A question or condition without sense, or too much at once.")}
 _MISSING: Responses = {404: _described("There is none of that name, or not any more.")}
 _SIZE: Responses = {413: _described("The request is too long.")}
 
 
 def _json(document: str) -> Response:
-    return Response(document, media_type="application/json")
+    return Response(check_answer(document), media_type="application/json")
 
 
 def _dumped(value: Any) -> str:
@@ -117,6 +120,7 @@ def _tell_problems(app: FastAPI) -> None:
         return problem(status_of(error), str(error))
 
     @app.exception_handler(Busy)
+    @app.exception_handler(DeadlineExceeded)
     async def busy(_: Request, error: Exception) -> Response:
         return problem(503, str(error))
 
@@ -156,24 +160,14 @@ def _add_searches(app: FastAPI, service: Service) -> None:
         explain: Explain = False,
     ) -> Response:
         """The passages that answer a question best, as ``semsearch ask --json`` prints them."""
-        return _json(await service.questions.search(q, asked(k, mode, where, per_article, explain=explain)))
+        return _json(await service.search(q, Asked(k, mode, conditions(where), per_article, explain)))
 
     @app.post("/search", response_model=schemas.Answers, responses={**_INPUT, **_SIZE}, tags=["search"])
     async def search_many(wanted: schemas.Searches) -> Response:
         """The same for several questions."""
-
-        def answer() -> str:
-            found = service.index.search_many(
-                wanted.queries,
-                wanted.k,
-                mode=wanted.mode,
-                where=wanted.where,
-                per_article=wanted.per_article,
-                explain=wanted.explain,
-            )
-            return f'{{"results": [{", ".join(results.to_json() for results in found)}]}}'
-
-        return _json(await service.call(answer))
+        check_searches(wanted.queries, wanted.k)
+        how = Asked(wanted.k, wanted.mode, conditions(wanted.where), wanted.per_article, wanted.explain)
+        return _json(f'{{"results": [{", ".join(await service.search_many(wanted.queries, how))}]}}')
 
 
 def _add_articles(app: FastAPI, service: Service) -> None:
@@ -204,18 +198,20 @@ def _add_articles(app: FastAPI, service: Service) -> None:
         limit: Annotated[int, Query(ge=1, le=_MOST_PASSAGES)] = 100,
     ) -> Response:
         """The articles of the index, by their sources."""
+        wanted = conditions(where)
 
         def answer() -> str:
-            found = service.index.articles(where=where, first=first, limit=limit)
+            found = service.index.articles(where=wanted, first=first, limit=limit)
             return _dumped({"articles": [info.to_dict() for info in found]})
 
         return _json(await service.call(answer))
 
     async def _found(answer: Any) -> Response:
         try:
-            return _json(await service.call(answer))
+            document = await service.call(answer)
         except InputError as error:
             return problem(404, str(error))
+        return _json(document)
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Questions of many who ask at the same time, answered some at a time.
+"""Questions of many who ask at the same time, answered some at a time, each before its deadline or not at all.
 
 `Index.search_many` uses all processors for several questions and takes less time for each; as many threads as questions would
 wait for each other instead (``benchmarks/README.md``). So one thread answers what has come while it was at work. Whoever asks
@@ -9,29 +9,32 @@ Deliberately not here: HTTP.
 
 from __future__ import annotations
 
-from asyncio import Future, Task, create_task, get_running_loop
+import asyncio
+from asyncio import Future, Task, create_task, get_running_loop, wait_for
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from semsearch import filters
 from semsearch.arguments import check_query
+from semsearch.limits import DeadlineExceeded
 from semsearch.records import Mode
+from semsearch.web.bounds import DEADLINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from semsearch.filters import Filter
-    from semsearch.index import Index
 
-__all__ = ["AT_ONCE", "Asked", "Batcher", "Busy", "asked", "sound"]
+__all__ = ["AT_ONCE", "Asked", "Batcher", "Busy", "before_deadline", "sound"]
 
 Given = ParamSpec("Given")
 Done = TypeVar("Done")
 
 AT_ONCE = 16
 """Questions that are answered together."""
+_FEW_HITS = 50
+"""Maximum number of hits of a cheap search."""
 
 
 class Busy(Exception):
@@ -39,6 +42,17 @@ class Busy(Exception):
 
     def __init__(self) -> None:
         super().__init__("too many ask at the same time: ask again in a second")
+
+
+async def before_deadline(answer: Awaitable[Done]) -> Done:
+    """Wait for an answer until the deadline of a request that has just arrived, then cancel it.
+
+    :raises DeadlineExceeded: if there is none by then.
+    """
+    try:
+        return await wait_for(answer, DEADLINE)
+    except asyncio.TimeoutError as error:
+        raise DeadlineExceeded from error
 
 
 def sound(function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
@@ -67,6 +81,11 @@ class Asked:
     per_article: int | None
     explain: bool
 
+    @property
+    def is_cheap(self) -> bool:
+        """True if a search takes less than 0.1 s, apart from its filter."""
+        return self.per_article is None and not self.explain and self.k <= _FEW_HITS
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -78,14 +97,13 @@ class _Waiting:
 class Batcher:
     """Answers the questions that wait, some at a time.
 
+    :param answer: returns the JSON of the answer to each question; called in one thread.
     :param waiting: questions that may wait, beside those that are being answered; more are refused.
-    :param before: called in the thread before each batch.
     """
 
-    def __init__(self, index: Index, waiting: int, before: Callable[[], None]) -> None:
-        self._index = index
+    def __init__(self, answer: Callable[[Sequence[str], Asked], list[str]], waiting: int) -> None:
+        self._answers = answer
         self._most = AT_ONCE + waiting
-        self._before = before
         self._thread = ThreadPoolExecutor(1, "semsearch-questions")
         self._queue: deque[_Waiting] = deque()
         self._inside = 0
@@ -94,7 +112,9 @@ class Batcher:
     async def search(self, question: str, how: Asked) -> str:
         """The JSON of the answer to one question.
 
+        :param how: a cheap search (`Asked.is_cheap`) without a filter, because others wait for it.
         :raises Busy: if too many are waiting.
+        :raises DeadlineExceeded: if the deadline passes before there is an answer.
         :raises SemsearchError: as `Index.search` does.
         """
         check_query(question)
@@ -106,7 +126,7 @@ class Batcher:
             self._queue.append(waiting)
             if self._working is None:
                 self._working = create_task(self._work())
-            return await waiting.answer
+            return await before_deadline(waiting.answer)
         finally:
             self._inside -= 1
 
@@ -146,18 +166,3 @@ class Batcher:
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
-
-    def _answers(self, questions: Sequence[str], how: Asked) -> list[str]:
-        self._before()
-        found = self._index.search_many(
-            questions, how.k, mode=how.mode, where=how.where, per_article=how.per_article, explain=how.explain
-        )
-        return [results.to_json() for results in found]
-
-
-def asked(k: int, mode: Mode, where: Sequence[str], per_article: int | None, *, explain: bool) -> Asked:
-    """What is asked, from what was given.
-
-    :raises InputError: if a condition has no sense.
-    """
-    return Asked(k, mode, filters.parse(list(where)), per_article, explain)

@@ -1,36 +1,43 @@
 """What stands before the application: who may ask, how much may come, what a browser may do with the answers.
 
-- ``Host``: an address of digits, ``localhost``, or a name that was allowed. A page of somebody else's whose name was made to
-  point here (DNS rebinding) comes with its own name.
-- ``Origin``: if a browser sends one, that of the page which is served here. A page from elsewhere that has a picture or a script
-  of here asks without one: ``Sec-Fetch-Site`` tells of it.
+- ``Host``: an IP address, ``localhost``, or an allowed name, with an optional port. The whole value has to match. A foreign page
+  whose name was made to resolve to this machine (DNS rebinding) sends its own name.
+- ``Origin``: if a browser sends one, that of the page which is served here.
+- ``Sec-Fetch-Site``: what another site embeds or links to is refused, because a link can start an expensive request. Only the
+  page itself, which asks nothing, may be linked to.
 - The token, if there is one, as ``Authorization: Bearer``, for everything but the page itself, which has no article in it.
-- Bodies up to a size.
+- The size of the address and headers, and of the body.
 
-Deliberately not here: what is asked.
+Deliberately not here: what is asked, and what it costs (`bounds`).
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from semsearch.web.bounds import MAX_BODY, MAX_HEAD, TOO_LONG_BODY, TOO_LONG_HEAD
 from semsearch.web.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MOST_BYTES", "Guard", "is_local"]
+__all__ = ["Guard", "is_local"]
 
-MOST_BYTES = 1_000_000
-"""Of the body of a request."""
-_OPEN = ("/", "/healthz", "/openapi.json")
+_PAGE = "/"
+_OPEN = (_PAGE, "/healthz", "/openapi.json")
+_PLACE = r"(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+"""A name, an IPv4 address or an IPv6 address in brackets, with an optional port."""
+_HOST = re.compile(_PLACE, re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(rf"https?://(?P<place>{_PLACE})", re.ASCII)
+_LAST_PORT = 65_535
+_FOREIGN = "a page of another site asked for this: open the address yourself"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -78,7 +85,13 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refused = self._refused(scope["path"], Headers(scope=scope))
+        # Within another application the path begins with where this one is mounted.
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or _PAGE
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["path"]) + len(scope["query_string"]) > MAX_HEAD:
+            refused: tuple[int, str] | None = (431, TOO_LONG_HEAD)
+        else:
+            refused = self._refused(path, Headers(scope=scope))
         if refused is not None:
             status, detail = refused
             await problem(status, detail)(scope, receive, answer)
@@ -88,46 +101,45 @@ class Guard:
     def _refused(self, path: str, headers: Headers) -> tuple[int, str] | None:
         """Status and reason, if a request is not to be answered."""
         host = headers.get("host", "")
-        if not self._known(host):
+        if len(headers.getlist("host")) != 1 or not self._is_served(host):
             return 421, f"not served under this name: start semsearch serve with --allow-host {_name(host) or 'NAME'}"
-        origin = headers.get("origin")
-        embedded = headers.get("sec-fetch-mode") != "navigate" and headers.get("sec-fetch-site") in ("cross-site", "same-site")
-        if embedded or (origin is not None and _place(origin) != host.lower()):
-            return 403, "pages from elsewhere may not ask"
+        if any(_place(origin) != host.lower() for origin in headers.getlist("origin")):
+            return 403, _FOREIGN
+        is_link = path == _PAGE and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site", "none").lower() not in ("none", "same-origin") and not is_link:
+            return 403, _FOREIGN
         size = headers.get("content-length", "0")
-        if size.isdecimal() and int(size) > MOST_BYTES:
-            return 413, f"the request is longer than {MOST_BYTES:,} bytes: ask fewer questions at once"
+        if size.isdecimal() and int(size) > MAX_BODY:
+            return 413, TOO_LONG_BODY
         if self._token is not None and path not in _OPEN and not path.startswith("/static/"):
             given = headers.get("authorization", "")
             if not hmac.compare_digest(given.encode("latin-1"), f"Bearer {self._token}".encode()):
                 return 401, "give the token: Authorization: Bearer TOKEN"
         return None
 
-    def _known(self, host: str) -> bool:
+    def _is_served(self, host: str) -> bool:
+        """Return True if the value of a ``Host`` header is an address, or a name that is allowed."""
         name = _name(host)
-        if name in self._hosts:
-            return True
         try:
-            ipaddress.ip_address(name)
+            if name.startswith("["):
+                ipaddress.IPv6Address(name[1:-1])
+            elif name.removesuffix(".") not in self._hosts:
+                ipaddress.IPv4Address(name)
         except ValueError:
             return False
         return True
 
 
 def _name(host: str) -> str:
-    """The name in a ``Host`` header, without the port; empty if it is none."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
-    except ValueError:
-        return ""
+    """Return the lower-case name or address of a ``Host`` header, without the port; empty if the whole value is not one."""
+    match = _HOST.fullmatch(host)
+    return match["name"].lower() if match and int(match["port"] or 0) <= _LAST_PORT else ""
 
 
 def _place(origin: str) -> str:
-    """Host and port of an ``Origin``; empty if it is none."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
+    """Return host and port of an ``Origin``; empty if the whole value is not one."""
+    match = _ORIGIN.fullmatch(origin)
+    return match["place"] if match else ""
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -138,8 +150,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MOST_BYTES:
-            raise HTTPException(413, f"the request is longer than {MOST_BYTES:,} bytes: ask fewer questions at once")
+        if total > MAX_BODY:
+            raise HTTPException(413, TOO_LONG_BODY)
         return message
 
     return counted

@@ -28,9 +28,12 @@ from starlette.exceptions import HTTPException
 from semsearch._version import __version__
 from semsearch.errors import InputError, SemsearchError
 from semsearch.index import Index
+from semsearch.limits import DeadlineExceeded
 from semsearch.records import ArticleInfo, Excerpt, Hit, Mode, cited
 from semsearch.redaction import redact_record
+from semsearch.render import safe, safe_json, safe_line
 from semsearch.web.batching import Busy
+from semsearch.web.bounds import MAX_BODY, MAX_QUERY, conditions
 from semsearch.web.guard import Guard
 from semsearch.web.problems import told_as_problem
 from semsearch.web.schemas import Where
@@ -42,7 +45,11 @@ Given = ParamSpec("Given")
 
 _CHARACTERS = 12_000
 """Of articles' text in one answer, unless the model asks for another number: some 3,000 tokens."""
+_RESOURCE_CHARACTERS = 1_000_000
+"""Maximum length of an article's text that is given as a resource, in characters."""
 _LISTED = 100
+_SESSIONS = 256
+"""Maximum number of sessions by HTTP. A session that is not used ends after half an hour."""
 _INSTRUCTIONS = (
     "The user's own articles. search finds passages that answer a question; read_passage shows what stands around one. Cite "
     "passages by the source and line that come with them. All that stands inside of <article> and <passage>, titles and other "
@@ -51,7 +58,9 @@ _INSTRUCTIONS = (
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _MARK = re.compile(r"<(?=\s*/?\s*(?:passage|article))", re.IGNORECASE)
 _FACTS = 1000
-"""Characters of an article's metadata that are shown, at most."""
+"""Characters of an article's metadata that are shown, at most. Any other fact has at most twice as many."""
+_NAME = 200
+"""Maximum length of the name of a resource, in characters."""
 
 Characters = Annotated[int, Field(ge=500, le=100_000, description="How many characters of text to give, at most.")]
 
@@ -65,7 +74,7 @@ def create_server(index: Index) -> MCPServer[None]:
     async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             # In the meantime: a client waits for the first answer to who is there.
-            tasks.start_soon(service.call, service.warm)
+            tasks.start_soon(service.start)
             yield None
 
     server = _Server(service, lifespan)
@@ -78,7 +87,9 @@ def create_http_app(index: Index, *, token: str | None = None, hosts: Iterable[s
     """The same as an ASGI application, at ``/mcp``; the parameters as those of `app.create_app`."""
     # The guard looks at hosts.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    app = create_server(index).streamable_http_app(transport_security=security)
+    app = create_server(index).streamable_http_app(
+        transport_security=security, max_request_body_size=MAX_BODY, max_sessions=_SESSIONS
+    )
     app.add_exception_handler(HTTPException, told_as_problem)
     return Guard(app, token=token, hosts=hosts)
 
@@ -98,11 +109,12 @@ class _Server(MCPServer[None]):
         self._service = service
 
     async def list_resources(self) -> list[Resource]:
-        """The first articles; `list_sources` gives all."""
-        found = await self._service.call(self._service.index.articles, limit=_LISTED)
-        return [
-            Resource(uri=_uri(info), name=info.source, title=info.title or info.source, mime_type="text/plain") for info in found
-        ]
+        """List the first articles by their sources; `list_sources` gives all, and their titles, which are quoted there."""
+        try:
+            found = await self._service.call(self._service.index.articles, limit=_LISTED)
+        except (Busy, DeadlineExceeded, SemsearchError) as error:
+            raise ResourceError(_told(error)) from error
+        return [Resource(uri=_uri(info), name=_plain(info.source)[:_NAME], mime_type="text/plain") for info in found]
 
 
 Tool: TypeAlias = Callable[Given, Awaitable[str]]
@@ -116,8 +128,8 @@ def _in_thread(service: Service) -> Callable[[Callable[Given, str]], Tool[Given]
         async def tool(*args: Given.args, **kwargs: Given.kwargs) -> str:
             try:
                 return await service.call(function, *args, **kwargs)
-            except (Busy, SemsearchError) as error:
-                raise ToolError(str(error)) from error
+            except (Busy, DeadlineExceeded, SemsearchError) as error:
+                raise ToolError(_told(error)) from error
 
         return tool
 
@@ -130,14 +142,14 @@ def _add_tools(server: MCPServer[None], service: Service) -> None:
     @server.tool(title="Search the articles", annotations=_READS, structured_output=False)
     @_in_thread(service)
     def search(
-        question: Annotated[str, Field(min_length=1, max_length=4000, description="A question in plain words.")],
+        question: Annotated[str, Field(min_length=1, max_length=MAX_QUERY, description="A question in plain words.")],
         k: Annotated[int, Field(ge=1, le=50, description="How many passages, at most.")] = 5,
         mode: Annotated[Mode, Field(description="By meaning and words, by meaning, by words.")] = "hybrid",
         where: Where = [],  # noqa: B006
         max_characters: Characters = _CHARACTERS,
     ) -> str:
         """Find the passages of the user's articles that answer a question, the best first, each with its source and line."""
-        results = index.search(question, k, mode=mode, where=where)
+        results = index.search(question, k, mode=mode, where=conditions(where))
         if not results:
             return "No passages found."
         shown, left = _within(list(results), max_characters)
@@ -168,7 +180,7 @@ def _add_tools(server: MCPServer[None], service: Service) -> None:
     ) -> str:
         """List the articles that can be searched: source, title, metadata and the address of the whole text."""
         lines: list[str] = []
-        found = index.articles(where=where, first=first, limit=limit + 1)
+        found = index.articles(where=conditions(where), first=first, limit=limit + 1)
         for info in found[:limit]:
             line = f"<article {_facts(info)} uri={_line(_uri(info))}/>"
             if lines and max_characters < len(line):
@@ -193,11 +205,11 @@ def _add_resource(server: MCPServer[None], service: Service) -> None:
     async def article(article_id: str) -> str:
         """The whole text of an article, as far as it is indexed."""
         try:
-            return _excerpt(await service.call(service.index.article, article_id), None)
+            return _excerpt(await service.call(service.index.article, article_id), _RESOURCE_CHARACTERS)
         except InputError as error:
-            raise ResourceNotFoundError(str(error)) from error
-        except (Busy, SemsearchError) as error:
-            raise ResourceError(str(error)) from error
+            raise ResourceNotFoundError(_told(error)) from error
+        except (Busy, DeadlineExceeded, SemsearchError) as error:
+            raise ResourceError(_told(error)) from error
 
 
 def _within(hits: list[Hit], characters: int) -> tuple[list[tuple[Hit, str]], int]:
@@ -233,11 +245,10 @@ def _hit(hit: Hit, text: str) -> str:
         "title": hit.title,
         "heading": hit.heading,
     }
-    date = hit.metadata.get("date")
-    return _quoted({**facts, **({"date": date} if date else {}), "confidence": round(hit.confidence, 2)}, text)
+    return _quoted({**facts, "date": hit.metadata.get("date"), "confidence": round(hit.confidence, 2)}, text)
 
 
-def _excerpt(found: Excerpt, characters: int | None, middle: str = "") -> str:
+def _excerpt(found: Excerpt, characters: int, middle: str = "") -> str:
     info = found.article
     shown = f"{found.first + 1}-{found.first + len(found.passages)} of {info.n_passages}"
     said = [f"<article {_facts(info)} passages={_line(shown)}>"]
@@ -248,11 +259,9 @@ def _excerpt(found: Excerpt, characters: int | None, middle: str = "") -> str:
     kept: dict[int, str] = {}
     for place in sorted(places, key=lambda place: abs(place - center)):
         text = found.passages[place].text
-        if left is not None:
-            if left <= 0:
-                break
-            text, left = (text if len(text) <= left else f"{text[:left]} …"), left - len(text)
-        kept[place] = text
+        if left <= 0:
+            break
+        kept[place], left = (text if len(text) <= left else f"{text[:left]} …"), left - len(text)
     for place in sorted(kept):
         passage = found.passages[place]
         facts = {
@@ -263,7 +272,7 @@ def _excerpt(found: Excerpt, characters: int | None, middle: str = "") -> str:
         said.append(_quoted(facts, kept[place]))
     said.append("</article>")
     if len(kept) < len(places):
-        said.append(f"{len(places) - len(kept)} passages are left out: ask for more characters.")
+        said.append(f"{len(places) - len(kept)} passages are omitted: ask for more characters, or read around one of them.")
     return "\n\n".join(said)
 
 
@@ -279,16 +288,33 @@ def _facts(info: ArticleInfo) -> str:
 
 
 def _quoted(facts: Mapping[str, object], text: str) -> str:
-    return f"<passage {_attributes(facts)}>\n{_MARK.sub('&lt;', text)}\n</passage>"
+    # In this order: what `safe` removes may stand within a mark.
+    return f"<passage {_attributes(facts)}>\n{_MARK.sub('&lt;', safe(text))}\n</passage>"
 
 
 def _attributes(facts: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={_line(value)}" for name, value in facts.items() if value not in ("", None))
+    return " ".join(f"{name}={_line(_cropped(value))}" for name, value in facts.items() if value not in ("", None, [], {}))
+
+
+def _cropped(value: object) -> object:
+    """Return a value whose text is not too long; a text where there was none."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= 2 * _FACTS else f"{text[: 2 * _FACTS]}…"
 
 
 def _line(value: object) -> str:
     """JSON on one line, in which nothing reads as the end of a quotation."""
-    return _MARK.sub("&lt;", json.dumps(value, ensure_ascii=False))
+    return _MARK.sub("&lt;", safe_json(json.dumps(value, ensure_ascii=False)))
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line in which nothing reads as a mark."""
+    return safe_line(text).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _told(error: Exception) -> str:
+    """Return the message of an error, which may quote an article or its name."""
+    return _MARK.sub("&lt;", safe_line(str(error)))
 
 
 def _uri(info: ArticleInfo) -> str:

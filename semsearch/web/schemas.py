@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from semsearch.records import Mode
+from semsearch.web import bounds
 
 __all__ = [
-    "MOST_QUERIES",
     "Answers",
     "Article",
     "ArticleList",
@@ -28,16 +28,16 @@ __all__ = [
     "Where",
 ]
 
-MOST_QUERIES = 64
-_LONGEST = 4000
-_LONGEST_CONDITION = 5000
-_MOST_HITS = 200
-
-Question = Annotated[str, Field(min_length=1, max_length=_LONGEST, description="A question in plain words.")]
-Limit = Annotated[int, Field(ge=1, le=_MOST_HITS, description="How many passages, at most.")]
+Question = Annotated[str, Field(min_length=1, max_length=bounds.MAX_QUERY, description="A question in plain words.")]
+Limit = Annotated[int, Field(ge=1, le=bounds.MAX_HITS, description="How many passages, at most.")]
 Where = Annotated[
-    list[Annotated[str, Field(max_length=_LONGEST_CONDITION)]],
-    Field(max_length=10, description="Conditions on articles, such as date>=2019, tags=oil|gas, source=notes; all must hold."),
+    list[Annotated[str, Field(max_length=bounds.MAX_FILTER)]],
+    Field(
+        max_length=bounds.MAX_CONDITIONS,
+        description="Conditions on articles, such as date>=2019, tags=oil|gas, source=notes; all must hold. Together at most "
+        f"{bounds.MAX_FILTER:,} characters, {bounds.MAX_ALTERNATIVES} alternatives, and {bounds.MAX_PATTERNS} patterns of "
+        f"{bounds.MAX_PATTERN_TOTAL} characters.",
+    ),
 ]
 
 
@@ -48,8 +48,18 @@ class _Closed(BaseModel):
 class Searches(_Closed):
     """Several questions at once."""
 
-    queries: Annotated[list[Question], Field(min_length=1, max_length=MOST_QUERIES)]
-    k: Limit = 10
+    queries: Annotated[
+        list[Question],
+        Field(
+            min_length=1,
+            max_length=bounds.MAX_QUERIES,
+            description=f"At most {bounds.MAX_QUERIES} questions, together at most {bounds.MAX_QUERY_TOTAL:,} characters.",
+        ),
+    ]
+    k: Annotated[
+        Limit,
+        Field(description=f"Maximum number of passages for each question, {bounds.MAX_HITS_TOTAL:,} for all questions together."),
+    ] = 10
     mode: Mode = "hybrid"
     where: Where = []
     per_article: Limit | None = None

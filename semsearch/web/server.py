@@ -1,6 +1,6 @@
 """An application on a socket of this machine, until it is told to stop.
 
-Deliberately not here: what is answered (`app`).
+Deliberately not here: what is answered (`app`), the limits of connections (`connections`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import uvicorn
 
 from semsearch.errors import InputError
 from semsearch.redaction import redact_record
+from semsearch.web.bounds import MAX_HEAD
+from semsearch.web.connections import Connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,9 +27,8 @@ __all__ = ["address", "configured", "listening", "serve"]
 
 _GRACE = 10
 """Seconds that requests under way have when it is told to stop."""
-_CONNECTIONS = 1024
-_LONGEST = 700_000
-"""Bytes of an address and the headers: a question of 4,000 characters and ten conditions of 5,000, twelve bytes a character."""
+_TASKS = 1024
+"""Maximum number of requests at work, those included whose connection is gone."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -65,14 +66,15 @@ def configured(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(redact_record)
     return uvicorn.Config(
         app,
-        http="h11",
-        h11_max_incomplete_event_size=_LONGEST,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD,
         access_log=False,
         log_level="warning",
         lifespan="on",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=_TASKS,
         timeout_graceful_shutdown=_GRACE,
     )
 

@@ -1,24 +1,33 @@
-"""An index that many ask at the same time: so many threads at work, so many waiting, always the newest generation (`newest`).
+"""An index that many ask at the same time: threads, a bounded number of waiting calls, always the newest generation (`newest`).
 
-Deliberately not here: HTTP, how questions are answered together (`batching`).
+Every call has a deadline (`bounds.DEADLINE`). A call that has not started by then never starts. A call that has started gets its
+error at once; its thread stops at the next article that a filter looks at, or the next question (`limits.check_deadline`), and
+all else that a call does is bounded by the limits of a request (`bounds`) and ends soon.
+
+Three kinds of calls do not wait for each other: cheap searches without a filter, which are answered in batches (`batching`);
+expensive searches and requests of several queries, which have one thread; all others, cheap searches with a filter among them.
+
+Not here: HTTP.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from asyncio import get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from semsearch.errors import SemsearchError
 from semsearch.index import Index
-from semsearch.limits import processors
+from semsearch.limits import deadline, processors
 from semsearch.newest import Newest
 from semsearch.records import Facets
-from semsearch.web.batching import Batcher, Busy, sound
+from semsearch.web.batching import Asked, Batcher, Busy, before_deadline, sound
+from semsearch.web.bounds import DEADLINE
 
 __all__ = ["WAITING", "Service"]
 
@@ -31,6 +40,32 @@ WAITING = 256
 """Calls that may wait for a thread."""
 
 
+class _Lane:
+    """Threads for calls of one kind.
+
+    :param waiting: maximum number of calls that wait for a thread.
+    """
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self.threads = ThreadPoolExecutor(threads, name)
+        self._most = threads + waiting
+        self._inside = 0
+
+    async def call(self, function: Callable[[], Done]) -> Done:
+        """Call a function in a thread when one is free.
+
+        :raises Busy: if too many calls are waiting.
+        :raises DeadlineExceeded: if the deadline passes before it returns.
+        """
+        if self._inside >= self._most:
+            raise Busy
+        self._inside += 1
+        try:
+            return await before_deadline(get_running_loop().run_in_executor(self.threads, sound, function))
+        finally:
+            self._inside -= 1
+
+
 class Service:
     """An open index and its threads.
 
@@ -40,31 +75,52 @@ class Service:
     def __init__(self, index: Index, *, waiting: int = WAITING) -> None:
         self.index = index
         self._newest = Newest(index)
-        self.questions = Batcher(index, waiting, self._newest.keep)
-        threads = processors() + 1
-        self._threads = ThreadPoolExecutor(threads, "semsearch")
-        self._most = threads + waiting
-        self._inside = 0
+        self._questions = Batcher(self._answers, waiting)
+        self._reads = _Lane("semsearch", processors() + 1, waiting)
+        self._expensive = _Lane("semsearch-expensive", 1, waiting)
         self._facets: tuple[int, Facets] | None = None
         self._reading = threading.Lock()
 
     async def call(self, function: Callable[Given, Done], *args: Given.args, **kwargs: Given.kwargs) -> Done:
-        """A function in a thread, when one is free, of the newest generation.
+        """Call a function in a thread when one is free, with the newest generation.
 
-        :raises Busy: if too many are waiting.
+        :raises Busy: if too many calls are waiting.
+        :raises DeadlineExceeded: if the deadline passes before it returns.
         """
-        if self._inside >= self._most:
-            raise Busy
-        self._inside += 1
-        try:
-            called = partial(self._called, partial(function, *args, **kwargs))
-            return await get_running_loop().run_in_executor(self._threads, sound, called)
-        finally:
-            self._inside -= 1
+        return await self._in_lane(self._reads, partial(function, *args, **kwargs))
 
-    def _called(self, function: Callable[[], Done]) -> Done:
+    async def search(self, question: str, how: Asked) -> str:
+        """Return the JSON of the answer to one question; raise as `call` and `Index.search` do."""
+        if not how.is_cheap:
+            return (await self.search_many([question], how))[0]
+        if how.where:
+            return (await self.call(self._answers, [question], how))[0]
+        return await self._questions.search(question, how)
+
+    async def search_many(self, questions: Sequence[str], how: Asked) -> list[str]:
+        """Return the JSON of the answer to each question; raise as `call` and `Index.search_many` do."""
+        return await self._in_lane(self._expensive, partial(self._answers, questions, how))
+
+    def _answers(self, questions: Sequence[str], how: Asked) -> list[str]:
         self._newest.keep()
-        return function()
+        found = self.index.search_many(
+            questions, how.k, mode=how.mode, where=how.where, per_article=how.per_article, explain=how.explain
+        )
+        return [results.to_json() for results in found]
+
+    async def _in_lane(self, lane: _Lane, function: Callable[[], Done]) -> Done:
+        until = time.monotonic() + DEADLINE
+
+        def called() -> Done:
+            self._newest.keep()
+            with deadline(until):
+                return function()
+
+        return await lane.call(called)
+
+    async def start(self) -> None:
+        """Load the model in a thread, however long that takes."""
+        await get_running_loop().run_in_executor(self._reads.threads, self.warm)
 
     def warm(self) -> None:
         """Load the model, and open what a search opens, so that the first question need not wait for it."""
