@@ -231,6 +231,7 @@ def test_a_filter_stops_at_the_deadline_of_its_request(asked, index, monkeypatch
     looked: list[str] = []
     monkeypatch.setattr(semsearch.filters.Filter, "matches", lambda _, source, *__: looked.append(source))
     monkeypatch.setattr(service, "DEADLINE", -1.0)
+    monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: -1000.0))
     assert asked.get("/search?q=oil&where=title%3DFirst").status_code == 503
     assert asked.get("/articles?where=title%3DFirst").status_code == 503
     assert looked == []
