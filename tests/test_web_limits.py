@@ -186,6 +186,7 @@ def test_an_expensive_search_does_not_block_others(asked, index, monkeypatch, ex
         for path in ("/search?q=oil", "/search?q=oil&where=title%3DFirst", "/articles", "/status"):
             assert asked.get(path).status_code == 200
         assert len(blocked.entered) == 1
+        assert not codes
         blocked.release.set()
     assert codes == [200] * 5
 
@@ -195,6 +196,7 @@ def test_a_search_with_a_filter_does_not_block_others(asked, index, monkeypatch)
     with in_threads(lambda: asked.get("/search?q=oil&where=title%3DFirst").status_code) as codes:
         blocked.wait(1)
         assert asked.get("/search?q=oil").status_code == 200
+        assert not codes
         blocked.release.set()
     assert codes == [200]
 
@@ -231,6 +233,7 @@ def test_a_filter_stops_at_the_deadline_of_its_request(asked, index, monkeypatch
     looked: list[str] = []
     monkeypatch.setattr(semsearch.filters.Filter, "matches", lambda _, source, *__: looked.append(source))
     monkeypatch.setattr(service, "DEADLINE", -1.0)
+    monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: -1000.0))
     assert asked.get("/search?q=oil&where=title%3DFirst").status_code == 503
     assert asked.get("/articles?where=title%3DFirst").status_code == 503
     assert looked == []
@@ -277,6 +280,8 @@ POST = b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/j
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", POST + b'{"queries": ['])
 def test_idle_connections_keep_nobody_out(served, monkeypatch, sent: bytes):
     monkeypatch.setattr(connections, "MAX_PER_CLIENT", 5)
+    for limit in ("HEAD_SECONDS", "BODY_SECONDS"):
+        monkeypatch.setattr(connections, limit, 3600.0)
     held = []
     for _ in range(20):
         held.append(connect(served, sent))
@@ -293,6 +298,7 @@ def test_connections_of_all_clients_together(served, monkeypatch):
     held = [connect(served) for _ in range(20)]
     with connect(served, request(more=CLOSE)) as honest:
         assert b'{"status": "ok"}' in read(honest)
+    assert len(served._server.server_state.connections) <= 5
     for each in held:
         each.close()
 

@@ -10,6 +10,7 @@ Deliberately not here: HTTP.
 from __future__ import annotations
 
 import asyncio
+import time
 from asyncio import Future, Task, create_task, get_running_loop, wait_for
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from semsearch.arguments import check_query
-from semsearch.limits import DeadlineExceeded
+from semsearch.limits import DeadlineExceeded, deadline
 from semsearch.records import Mode
 from semsearch.web.bounds import DEADLINE
 
@@ -92,19 +93,22 @@ class _Waiting:
     question: str
     asked: Asked
     answer: Future[str]
+    until: float
+    """Deadline, as a time of `time.monotonic`."""
 
 
 class Batcher:
     """Answers the questions that wait, some at a time.
 
+    :param name: name of the thread.
     :param answer: returns the JSON of the answer to each question; called in one thread.
     :param waiting: questions that may wait, beside those that are being answered; more are refused.
     """
 
-    def __init__(self, answer: Callable[[Sequence[str], Asked], list[str]], waiting: int) -> None:
+    def __init__(self, name: str, answer: Callable[[Sequence[str], Asked], list[str]], waiting: int) -> None:
         self._answers = answer
         self._most = AT_ONCE + waiting
-        self._thread = ThreadPoolExecutor(1, "semsearch-questions")
+        self._thread = ThreadPoolExecutor(1, name)
         self._queue: deque[_Waiting] = deque()
         self._inside = 0
         self._working: Task[None] | None = None
@@ -112,7 +116,7 @@ class Batcher:
     async def search(self, question: str, how: Asked) -> str:
         """The JSON of the answer to one question.
 
-        :param how: a cheap search (`Asked.is_cheap`) without a filter, because others wait for it.
+        :param how: a cheap search (`Asked.is_cheap`), because others wait for it.
         :raises Busy: if too many are waiting.
         :raises DeadlineExceeded: if the deadline passes before there is an answer.
         :raises SemsearchError: as `Index.search` does.
@@ -120,7 +124,7 @@ class Batcher:
         check_query(question)
         if self._inside >= self._most:
             raise Busy
-        waiting = _Waiting(question, how, get_running_loop().create_future())
+        waiting = _Waiting(question, how, get_running_loop().create_future(), time.monotonic() + DEADLINE)
         self._inside += 1
         try:
             self._queue.append(waiting)
@@ -151,9 +155,8 @@ class Batcher:
         return chosen
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        questions = [waiting.question for waiting in batch]
         try:
-            answers = await get_running_loop().run_in_executor(self._thread, sound, self._answers, questions, batch[0].asked)
+            answers = await get_running_loop().run_in_executor(self._thread, sound, self._answered, batch)
         except Exception as error:
             if len(batch) > 1:
                 # One of them may be to blame; the others shall not be told of it.
@@ -166,3 +169,8 @@ class Batcher:
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
+
+    def _answered(self, batch: Sequence[_Waiting]) -> list[str]:
+        # Until the last one has given up.
+        with deadline(max(waiting.until for waiting in batch)):
+            return self._answers([waiting.question for waiting in batch], batch[0].asked)

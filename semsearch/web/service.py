@@ -4,8 +4,8 @@ Every call has a deadline (`bounds.DEADLINE`). A call that has not started by th
 error at once; its thread stops at the next article that a filter looks at, or the next question (`limits.check_deadline`), and
 all else that a call does is bounded by the limits of a request (`bounds`) and ends soon.
 
-Three kinds of calls do not wait for each other: cheap searches without a filter, which are answered in batches (`batching`);
-expensive searches and requests of several queries, which have one thread; all others, cheap searches with a filter among them.
+Four kinds of calls do not wait for each other. Cheap searches without a filter are answered in batches (`batching`), and so are
+cheap searches with one. Expensive searches and requests of several queries have one thread. All other calls have several.
 
 Not here: HTTP.
 """
@@ -75,7 +75,8 @@ class Service:
     def __init__(self, index: Index, *, waiting: int = WAITING) -> None:
         self.index = index
         self._newest = Newest(index)
-        self._questions = Batcher(self._answers, waiting)
+        self._plain = Batcher("semsearch-plain", self._answers, waiting)
+        self._filtered = Batcher("semsearch-filtered", self._answers, waiting)
         self._reads = _Lane("semsearch", processors() + 1, waiting)
         self._expensive = _Lane("semsearch-expensive", 1, waiting)
         self._facets: tuple[int, Facets] | None = None
@@ -93,9 +94,7 @@ class Service:
         """Return the JSON of the answer to one question; raise as `call` and `Index.search` do."""
         if not how.is_cheap:
             return (await self.search_many([question], how))[0]
-        if how.where:
-            return (await self.call(self._answers, [question], how))[0]
-        return await self._questions.search(question, how)
+        return await (self._filtered if how.where else self._plain).search(question, how)
 
     async def search_many(self, questions: Sequence[str], how: Asked) -> list[str]:
         """Return the JSON of the answer to each question; raise as `call` and `Index.search_many` do."""
