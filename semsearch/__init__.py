@@ -20,7 +20,7 @@ A module imports only from layers below its own, and modules of one layer never 
 ===== ======================================== =======================================================================
 layer modules                                  what for
 ===== ======================================== =======================================================================
-0     ``errors``                               the error tree, over ``redaction``: no message has a password in it
+0     ``errors``                               the error tree; messages pass ``redaction``
 1     ``records`` ``protocols``                the frozen values; the seams where something plugs in
 1     ``signs``                                vectors of words as bits, and how near they are to a question's tokens
 1     ``scripts`` ``limits`` ``cutting``       letters of scripts without spaces; how many threads compute, how much memory

@@ -69,7 +69,7 @@ NO_SENTENCES = np.empty((0, 2), np.int32)
 
 
 def _is_missing(path: Path) -> bool:
-    """Return True if there is no file at a path, or its path leads through a link now; False if this cannot be found out."""
+    """Return True if there is no file at a path, or its path leads through a link now; False if the system denies the answer."""
     try:
         return not stat.S_ISREG(path.stat().st_mode) or os.path.realpath(path) != str(path)
     except (FileNotFoundError, NotADirectoryError):

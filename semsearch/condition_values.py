@@ -1,6 +1,6 @@
-"""Values of conditions on articles: what a text reads as, and the comparison of stored values with it.
+"""Values of conditions on articles: parsing, and comparison with stored values.
 
-Input: the texts that `filters` keeps the values of a condition as, and the values that an article stores. The rules are those of
+Input: the values of a condition as text, and the values that an article stores. The rules are those of
 the docstring of `filters`.
 
 Not here: conditions and keys (`filters`).
@@ -19,7 +19,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-__all__ = ["MAX_LENGTH", "UNREADABLE", "Equality", "Reading", "is_pattern", "ordered", "read"]
+__all__ = ["MAX_LENGTH", "NOT_PARSED", "Equality", "ParsedText", "is_pattern", "ordered", "read"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DATE = re.compile(
@@ -43,15 +43,15 @@ class _Date(NamedTuple):
     offset: int | None
 
 
-class Reading(NamedTuple):
-    """A text read as a number and as a date; None where it is neither."""
+class ParsedText(NamedTuple):
+    """Number and date that a text parses as, each None if it is not one."""
 
     number: float | int | None
     date: _Date | None
 
 
-UNREADABLE = Reading(None, None)
-"""Reading of a text that is neither a number nor a date."""
+NOT_PARSED = ParsedText(None, None)
+"""Result for a text that is neither a number nor a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def ordered(stored: Any, operator: str, value: str) -> bool:
 
 
 def _is_beyond(first: float, last: float, operator: str, asked_first: float, asked_last: float) -> bool:
-    """Compare a period, or a number as both of its ends, with that of the condition."""
+    """Compare a period with that of a condition; a number is a period with equal ends."""
     if operator == ">":
         return first > asked_last
     if operator == ">=":
@@ -189,17 +189,17 @@ def _stored_text(stored: Any) -> str:
     return str(stored).lower() if isinstance(stored, bool) else str(stored)
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> ParsedText:
     """Read a text as a number and as a date."""
-    return _read_short(text) if len(text) <= MAX_LENGTH else UNREADABLE
+    return _read_short(text) if len(text) <= MAX_LENGTH else NOT_PARSED
 
 
 @lru_cache(maxsize=4096)
-def _read_short(text: str) -> Reading:
+def _read_short(text: str) -> ParsedText:
     number: float | int | None = None
     if _NUMBER.fullmatch(text):
         number = int(text) if len(text) <= _EXACT and text.lstrip("+-").isdigit() else float(text)
-    return Reading(number, _date(text))
+    return ParsedText(number, _date(text))
 
 
 def _date(text: str) -> _Date | None:

@@ -13,7 +13,7 @@
     |-- MissingExtra (ImportError)  an optional package is not installed
     `-- EngineError                 an engine outside this process failed
 
-Every message is one line, ends with what to do next, and has no secrets, which `redaction` takes out. Errors of other
+Every message is one line, ends with what to do next, and contains no secrets (`redaction` removes them). Errors of other
 libraries are turned into these at the border, in the one module that calls the library.
 """
 

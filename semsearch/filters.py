@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal, cast, get_args
 
-from semsearch.condition_values import MAX_LENGTH, UNREADABLE, Equality, is_pattern, ordered, read
+from semsearch.condition_values import MAX_LENGTH, NOT_PARSED, Equality, is_pattern, ordered, read
 from semsearch.errors import InputError
 
 __all__ = [
@@ -214,7 +214,7 @@ def _keys(node: Any, above: str = "") -> Iterator[str]:
 
 def is_plain(value: str) -> bool:
     """Whether only the same text, or true or false of that name, is equal to a value: it is no pattern, number or date."""
-    return not is_pattern(value) and read(value) == UNREADABLE and not _is_printed_number(value)
+    return not is_pattern(value) and read(value) == NOT_PARSED and not _is_printed_number(value)
 
 
 def _is_printed_number(text: str) -> bool:
@@ -262,7 +262,7 @@ def _condition(key: str, operator: Any, value: Any) -> Condition:
     if operator in ("=", "!="):
         numbers = {_text(key, each) for each in given if not isinstance(each, str | bool) and isinstance(each, Real)}
         return Condition(key, cast(Operator, operator), values, tuple(sorted(numbers)))
-    if len(values) > 1 or read(values[0]) == UNREADABLE:
+    if len(values) > 1 or read(values[0]) == NOT_PARSED:
         raise InputError(f"{key!r} cannot be {operator} {'|'.join(values)}: give a number, or a date such as 2019-09-27")
     return Condition(key, cast(Operator, operator), values)
 

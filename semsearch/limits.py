@@ -4,7 +4,7 @@ All that computes asks here: the model's engines, faiss. While a question is ans
 multiplied then is small, and threads that wait for more of it spin, in the way of those that run the model: on two cores a
 question took 28 ms in place of 12. So it does while passages are encoded, by as many threads as there are processors.
 
-A service sets a deadline around the work of a request; loops over all articles check it. Without a service there is none.
+A service sets a deadline around the work of a request; loops over all articles check it. Outside a service no deadline is set.
 
 Deliberately not here: setting the threads of onnxruntime, openvino and faiss, which their doors do.
 """
@@ -46,7 +46,7 @@ class DeadlineExceeded(Exception):
     """The deadline of a request has passed."""
 
     def __init__(self) -> None:
-        super().__init__("the answer took too long and was given up: ask for less at once, or ask again later")
+        super().__init__("the time limit of the request was exceeded: request fewer hits or conditions, or try again later")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Lock files between processes, in folders where somebody else may have put links. The only door to filelock.
+"""Lock files between processes; reject links in their place. The only module that creates locks of filelock.
 
 filelock truncates the file that it locks, so a link in its place must never be followed: an index from somebody else, or a shared
 cache, could have one that leads to a file of the user.
@@ -24,7 +24,7 @@ def file_lock(path: Path, timeout: float = -1) -> BaseFileLock:
     filelock itself refuses a symbolic link that appears after this check.
 
     :param timeout: seconds to wait for another process, as filelock takes them: 0 not to wait, -1 to wait without limit.
-    :raises OSError: if the file is a link, has content and a second name, or is no file.
+    :raises OSError: if the file is a link, is a hard link with content, or is not a regular file.
     """
     from filelock import FileLock
 

@@ -1,7 +1,7 @@
 """Redaction: take passwords and tokens out of messages.
 
 Input: a message of any origin. Output: the message, in which an address that may hold a secret ends after its scheme, and the
-values of parameters such as ``password=`` are replaced. When in doubt, cut.
+values of parameters such as ``password=`` are replaced. Ambiguous text is treated as a secret.
 Invariant: the time is proportional to the length, because messages quote articles and requests.
 Not here: search results, which are never redacted; addresses shown with host and database (`engines.shown`).
 """
@@ -29,7 +29,7 @@ _INDEX = re.compile(
     re.IGNORECASE,
 )
 """An index address without secrets. ``path`` is the database or collection."""
-_LONGEST = 1000
+_MAX_ADDRESS = 1000
 """Characters of an address that are looked at. A longer index address counts as one with a secret."""
 _PARAMETER = re.compile(
     r"((?:(?:passw(?:or)?d|passphrase|pwd|token(?!s)|secret|api_?key|credential|signature)\w{0,20}|pass)\s{0,9}=\s{0,9})"
@@ -46,10 +46,10 @@ def redact(message: str) -> str:
     while match := _SCHEME.search(message, at):
         start, at = match.span()
         stop = max(stop, _end(_TOKEN, message, max(stop, at)))
-        if not _is_address(match, message[at : min(stop, at + _LONGEST)]):
+        if not _is_address(match, message[at : min(stop, at + _MAX_ADDRESS)]):
             continue
         end = _end(_AUTHORITY, message, at)
-        address = message[start : min(stop, start + _LONGEST + 1)]
+        address = message[start : min(stop, start + _MAX_ADDRESS + 1)]
         if _is_harmless(match, address, message[at:end], is_followed=last >= stop):
             at = end
             continue
@@ -62,7 +62,7 @@ def redact(message: str) -> str:
 
 
 def index_scheme(value: str) -> str:
-    """Return the scheme of what is, or resembles, the address of an index in an engine; "" for anything else."""
+    """Return the scheme of an index address, also of a misspelled one; "" for anything else."""
     match = _SCHEME.match(value.lstrip(" \t'\""))
     if match and _ENGINES.search(match["name"]) and _is_address(match, value.strip()[match.end() :]):
         return match[0]
@@ -110,9 +110,9 @@ def _is_address(match: re.Match[str], rest: str) -> bool:
 def _is_harmless(match: re.Match[str], address: str, authority: str, *, is_followed: bool) -> bool:
     """True if an address has no secret.
 
-    :param is_followed: whether an "@" comes after the address, which may end a password with spaces or quotes.
+    :param is_followed: True if an "@" follows, which may end a password with spaces or quotes.
     """
     if _ENGINES.search(match["name"]):
         index = _INDEX.fullmatch(address)
-        return bool(index and len(address) <= _LONGEST and (index["path"] or not is_followed))
+        return bool(index and len(address) <= _MAX_ADDRESS and (index["path"] or not is_followed))
     return match["mark"] != ":" and bool(_HOSTS.fullmatch(authority))

@@ -235,11 +235,12 @@ class _Follower:
 
 
 def _ticks(watchfiles: ModuleType, places: _Places, stop: threading.Event | None, *, polls: bool) -> Generator[set[str]]:
-    """Yield the paths that changed: none every so often, and once when it listens.
+    """Yield sets of changed paths; an empty set at intervals and when the watch starts.
 
     End if the folders can no longer be watched, so that the caller looks for them again.
 
-    :raises OSError: if the folders cannot be watched; RuntimeError likewise.
+    :raises OSError: if the folders cannot be watched.
+    :raises RuntimeError: for the same reason.
     """
     folders = places.folders()
     if not folders:

@@ -443,7 +443,7 @@ def test_a_set_of_values_equals_what_one_of_them_equals(stored, values):
 
 def test_plain_values_are_not_compared_one_by_one(monkeypatch):
     readings: list[str] = []
-    monkeypatch.setattr(condition_values, "_read_short", lambda text: readings.append(text) or condition_values.UNREADABLE)
+    monkeypatch.setattr(condition_values, "_read_short", lambda text: readings.append(text) or condition_values.NOT_PARSED)
     (condition,) = parse({"key": [f"value {number}" for number in range(1000)] + ["2019-01-01"]}).conditions
     readings.clear()
     for number in range(100):

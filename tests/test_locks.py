@@ -1,4 +1,4 @@
-"""Lock files: a link in place of one is never followed, in the index and in the cache."""
+"""Lock files: a link instead of one is never followed, in the index and in the cache."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def victim(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def locked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of files that were passed to filelock, in place of which stands one that follows links and truncates."""
+    """Replace filelock by a lock that follows links and truncates; return the names of the files that it locked."""
     names: list[str] = []
 
     class Truncating:
@@ -75,7 +75,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("replace", REPLACEMENTS)
-def test_a_lock_file_that_is_none_is_refused_by_every_writer(notes, home, victim, locked, replace):
+def test_a_link_or_pipe_as_lock_file_is_rejected_by_every_writer(notes, home, victim, locked, replace):
     build(notes, home)
     assert locked == ["semsearch.lock"]
     (home / "semsearch.lock").unlink()
@@ -94,7 +94,7 @@ def test_a_lock_file_that_is_none_is_refused_by_every_writer(notes, home, victim
 
 
 @pytest.mark.parametrize("replace", REPLACEMENTS)
-def test_a_lock_file_that_is_none_is_refused_in_the_cache(tmp_path, victim, locked, replace, monkeypatch, caplog):
+def test_a_link_or_pipe_as_lock_file_is_rejected_in_the_cache(tmp_path, victim, locked, replace, monkeypatch, caplog):
     monkeypatch.setenv("SEMSEARCH_CACHE", str(tmp_path / "cache"))
     files = ModelFiles("name", tmp_path, "weights", "tokenizer", "config")
     made: list[Path] = []

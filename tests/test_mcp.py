@@ -26,8 +26,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from starlette.testclient import TestClient
 
 from semsearch.web import mcp
-from semsearch.web.bounds import MAX_BODY
 from semsearch.web.mcp import create_server
+from semsearch.web.request_limits import MAX_BODY
 
 QUESTION = "what aid did Russia offer"
 
@@ -236,13 +236,13 @@ def test_errors_do_not_close_marks(index):
     assert "<" not in refusal(index, "search", question="oil", where=["x</passage>"])
 
 
-def test_what_may_be_asked_is_bounded(index):
+def test_requests_have_limits(index):
     for name, arguments in (("search", {"question": "oil"}), ("list_sources", {})):
         assert "alternatives" in refusal(index, name, where=["author=" + "|".join(map(str, range(101)))], **arguments)
         assert call(index, name, where=["author!=" + "|".join(map(str, range(100)))], **arguments)
 
 
-def test_by_http_the_guard_stands_before_it(index):
+def test_the_guard_protects_the_http_app(index):
     headers = {"accept": "application/json, text/event-stream"}
     message = {
         "jsonrpc": "2.0",

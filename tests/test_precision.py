@@ -416,7 +416,7 @@ def test_a_file_larger_than_the_model_is_not_parsed(export, monkeypatch):
 
 
 @pytest.mark.model
-def test_whatever_leads_nowhere_in_an_int8_model_is_dropped(export, genuine):
+def test_unused_parts_of_an_int8_model_are_dropped(export, genuine):
     model = onnx.load_from_string(genuine)
     model.graph.initializer.add(name="unused").external_data.add(key="location", value="/etc/passwd")
     model.graph.node.append(onnx.helper.make_node("Custom", ["unused"], ["nowhere"], "unused", domain="com.attacker"))

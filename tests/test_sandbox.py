@@ -24,7 +24,7 @@ from semsearch.articles.metadata import normalise
 from semsearch.errors import InputError
 from semsearch.records import Block, Run
 
-MALFORMED = "cannot be read: its reader gave a malformed answer"
+MALFORMED = "cannot be read: the process that reads it sent a malformed message"
 FACTS = ["Title", {"author": "Ann"}, "", []]
 BLOCK = [1, 0, 1, 5, 1, 0, 5, 0, 5]
 """A paragraph in line 1 of five characters, which are one run."""
@@ -162,7 +162,7 @@ def test_an_answer_that_ends_too_early_is_a_problem(answer, monkeypatch):
     # A process that goes on without its output is not waited for.
     monkeypatch.setattr(apart, "_GRACE", 0.1)
     answering(monkeypatch, answer, "os.close(1); time.sleep(60)")
-    assert reason("a.rtf", RTF) == f"{MALFORMED} (an end too early): the file is damaged, or made to do so"
+    assert reason("a.rtf", RTF) == f"{MALFORMED} (it ended too early): the file is damaged or malicious; remove it or repair it"
     monkeypatch.undo()
     assert only("b.rtf", RTF).title == "The Sound"
 
@@ -225,7 +225,7 @@ def test_reasons_are_cut_and_hold_no_surrogates():
         stream = io.BytesIO()
         wire.send(stream, answer)
         stream.seek(0)
-        received = wire.Answers(stream, 0).receive()
+        received = wire.ReplyReader(stream, 0).receive()
         assert (received.reason if isinstance(received, wire.Failure) else str(received)) == "x\ufffd" * 2000
         assert type(received) is type(answer)
 
@@ -275,7 +275,7 @@ def test_a_draft_arrives_as_it_was_sent(draft):
     stream = io.BytesIO()
     wire.send(stream, draft)
     stream.seek(0)
-    received = wire.Answers(stream, 0).receive()
+    received = wire.ReplyReader(stream, 0).receive()
     assert isinstance(received, Draft)
     expected = draft._replace(
         title=printable(draft.title),
@@ -296,7 +296,7 @@ def test_numbers_that_are_none_and_dates_arrive():
     stream = io.BytesIO()
     wire.send(stream, Draft("", metadata, []))
     stream.seek(0)
-    received = wire.Answers(stream, 0).receive()
+    received = wire.ReplyReader(stream, 0).receive()
     assert isinstance(received, Draft)
     assert normalise(received.metadata) == normalise(metadata) == {
         "nan": "nan", "inf": "-inf", "date": "2020-01-02", "when": "2020-01-02T03:00:00+00:00",

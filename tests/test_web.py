@@ -28,8 +28,8 @@ from starlette.testclient import TestClient
 
 from semsearch.web.app import create_app
 from semsearch.web.batching import AT_ONCE
-from semsearch.web.bounds import MAX_BODY
 from semsearch.web.guard import is_local
+from semsearch.web.request_limits import MAX_BODY
 from semsearch.web.server import listening
 
 BASE = "http://127.0.0.1:8765"
@@ -312,7 +312,7 @@ def test_pages_from_elsewhere_may_not_ask(asked, origin: str, status: int):
         ("none", "navigate", 200),
     ],
 )
-def test_nor_by_way_of_pictures_scripts_and_links(asked, site: str, mode: str, status: int):
+def test_embedded_and_linked_requests_of_other_sites_are_rejected(asked, site: str, mode: str, status: int):
     headers = {"sec-fetch-site": site, "sec-fetch-mode": mode}
     for path in ("/search?q=oil", "/articles", "/healthz", "/openapi.json", "/static/page.js"):
         assert asked.get(path, headers=headers).status_code == status

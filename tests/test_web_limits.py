@@ -23,7 +23,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from starlette.testclient import TestClient
 
-from semsearch.web import batching, bounds, connections, service
+from semsearch.web import batching, connection_limits, request_limits, service
 from semsearch.web.app import create_app
 
 BASE = "http://127.0.0.1:8765"
@@ -54,15 +54,15 @@ def values(count: int, text: str = "v{}") -> str:
 @pytest.mark.parametrize(
     ("where", "reason"),
     [
-        ([f"author={values(bounds.MAX_ALTERNATIVES)}"], None),
-        ([f"author={values(bounds.MAX_ALTERNATIVES + 1)}"], "alternatives"),
+        ([f"author={values(request_limits.MAX_ALTERNATIVES)}"], None),
+        ([f"author={values(request_limits.MAX_ALTERNATIVES + 1)}"], "alternatives"),
         ([f"author={values(60)}", f"tags!={values(60)}"], "alternatives"),
-        ([f"author={values(bounds.MAX_PATTERNS, '*{}')}"], None),
-        ([f"author={values(bounds.MAX_PATTERNS + 1, '*{}')}"], "patterns"),
+        ([f"author={values(request_limits.MAX_PATTERNS, '*{}')}"], None),
+        ([f"author={values(request_limits.MAX_PATTERNS + 1, '*{}')}"], "patterns"),
         ([f"author={values(15, '?{}')}", f"title={values(15, '[{}]')}"], "patterns"),
-        (["title=*" + "a" * (bounds.MAX_PATTERN_TOTAL - 1)], None),
-        (["title=*" + "a" * bounds.MAX_PATTERN_TOTAL], "patterns of the conditions"),
-        (["title=" + "a" * (bounds.MAX_FILTER - 6)], None),
+        (["title=*" + "a" * (request_limits.MAX_PATTERN_TOTAL - 1)], None),
+        (["title=*" + "a" * request_limits.MAX_PATTERN_TOTAL], "patterns of the conditions"),
+        (["title=" + "a" * (request_limits.MAX_FILTER - 6)], None),
         (["title=" + "a" * 1500, "author=" + "a" * 1500], "characters"),
     ],
 )
@@ -101,21 +101,30 @@ def test_queries_are_bounded_together(asked, body: dict, status: int):
 def test_the_limits_are_in_the_openapi_document(asked):
     document = asked.get("/openapi.json").json()
     queries = document["components"]["schemas"]["Searches"]["properties"]
-    assert queries["queries"]["maxItems"] == bounds.MAX_QUERIES
-    assert f"{bounds.MAX_QUERY_TOTAL:,}" in queries["queries"]["description"]
-    assert str(bounds.MAX_HITS_TOTAL) in queries["k"]["description"]
+    assert queries["queries"]["maxItems"] == request_limits.MAX_QUERIES
+    assert f"{request_limits.MAX_QUERY_TOTAL:,}" in queries["queries"]["description"]
+    assert str(request_limits.MAX_HITS_TOTAL) in queries["k"]["description"]
     for description in (queries["where"]["description"], json.dumps(document["paths"]["/articles"])):
-        for limit in (bounds.MAX_FILTER, bounds.MAX_ALTERNATIVES, bounds.MAX_PATTERNS, bounds.MAX_PATTERN_TOTAL):
+        for limit in (
+            request_limits.MAX_FILTER,
+            request_limits.MAX_ALTERNATIVES,
+            request_limits.MAX_PATTERNS,
+            request_limits.MAX_PATTERN_TOTAL,
+        ):
             assert f"{limit:,}" in description
 
 
 def test_the_limits_are_in_the_documents(root: Path):
     page = (root / ".docs" / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
     table = page.partition("## Limits\n")[2].partition("\n## ")[0]
-    limits = [vars(bounds)[name] for name in bounds.__all__ if name.startswith("MAX_")]
-    limits += [bounds.DEADLINE, service.WAITING, *(vars(connections)[name] for name in connections.__all__ if name.isupper())]
+    limits = [vars(request_limits)[name] for name in request_limits.__all__ if name.startswith("MAX_")]
+    limits += [
+        request_limits.DEADLINE,
+        service.WAITING,
+        *(vars(connection_limits)[name] for name in connection_limits.__all__ if name.isupper()),
+    ]
     for limit in limits:
-        shown = "64 KB" if limit == connections.WRITE_BYTES else f"{limit:,.0f}"
+        shown = "64 KB" if limit == connection_limits.WRITE_BYTES else f"{limit:,.0f}"
         assert re.search(rf"(?<![\d,]){shown}(?![\d,])", table), limit
 
 
@@ -123,10 +132,10 @@ def test_the_limits_are_in_the_documents(root: Path):
 def test_an_answer_has_a_maximum_length(asked, index, monkeypatch, path: str):
     path = path.format(index.search("oil", 1)[0].article_id)
     assert asked.get(path).status_code == 200
-    monkeypatch.setattr(bounds, "MAX_ANSWER", 50)
+    monkeypatch.setattr(request_limits, "MAX_ANSWER", 50)
     answer = asked.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (400, PROBLEM)
-    assert "ask for less" in answer.json()["detail"]
+    assert "request less at a time" in answer.json()["detail"]
 
 
 # ---- how long it may take, and who waits for whom
@@ -208,7 +217,7 @@ def test_a_request_has_a_deadline(asked, index, monkeypatch, path: str):
     try:
         answer = asked.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
-        assert "took too long" in answer.json()["detail"]
+        assert "time limit of the request was exceeded" in answer.json()["detail"]
         assert answer.headers["retry-after"]
     finally:
         blocked.release.set()
@@ -245,7 +254,7 @@ def test_a_filter_stops_at_the_deadline_of_its_request(asked, index, monkeypatch
 @pytest.fixture
 def served(index, monkeypatch):
     """A service that checks the limits of its connections often."""
-    monkeypatch.setattr(connections, "_TICK", 0.02)
+    monkeypatch.setattr(connection_limits, "_TICK", 0.02)
     running = Served(index)
     yield running
     running.stop()
@@ -279,9 +288,9 @@ POST = b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/j
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", POST + b'{"queries": ['])
 def test_idle_connections_keep_nobody_out(served, monkeypatch, sent: bytes):
-    monkeypatch.setattr(connections, "MAX_PER_CLIENT", 5)
+    monkeypatch.setattr(connection_limits, "MAX_PER_CLIENT", 5)
     for limit in ("HEAD_SECONDS", "BODY_SECONDS"):
-        monkeypatch.setattr(connections, limit, 3600.0)
+        monkeypatch.setattr(connection_limits, limit, 3600.0)
     held = []
     for _ in range(20):
         held.append(connect(served, sent))
@@ -294,7 +303,7 @@ def test_idle_connections_keep_nobody_out(served, monkeypatch, sent: bytes):
 
 
 def test_connections_of_all_clients_together(served, monkeypatch):
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
+    monkeypatch.setattr(connection_limits, "MAX_CONNECTIONS", 5)
     held = [connect(served) for _ in range(20)]
     with connect(served, request(more=CLOSE)) as honest:
         assert b'{"status": "ok"}' in read(honest)
@@ -305,7 +314,7 @@ def test_connections_of_all_clients_together(served, monkeypatch):
 
 def test_a_connection_is_refused_only_where_all_others_are_at_work(served, index, monkeypatch):
     blocked = Blocked(index, monkeypatch, lambda queries, **_: "sword" in queries)
-    monkeypatch.setattr(connections, "MAX_PER_CLIENT", 2)
+    monkeypatch.setattr(connection_limits, "MAX_PER_CLIENT", 2)
     held = [connect(served, request(f"/search?q=sword&explain={explain}", CLOSE)) for explain in ("true", "false")]
     blocked.wait(2)
     with connect(served) as refused:
@@ -334,27 +343,27 @@ def test_a_slow_client_is_disconnected(served, monkeypatch, limit: str, sent: by
         slow.settimeout(0.1)
         with suppress(TimeoutError):
             assert slow.recv(65_536).startswith(b"HTTP/1.1 200")
-        monkeypatch.setattr(connections, limit, 0.0)
+        monkeypatch.setattr(connection_limits, limit, 0.0)
         slow.settimeout(WAIT)
         assert b"HTTP/1.1 2" not in read(slow)
 
 
 @pytest.mark.parametrize("limit", ["HEAD_SECONDS", "BODY_SECONDS"])
-def test_a_client_that_waits_for_its_answer_is_not(served, index, monkeypatch, limit: str):
+def test_a_client_waiting_for_its_answer_stays_connected(served, index, monkeypatch, limit: str):
     blocked = Blocked(index, monkeypatch, lambda queries, **_: "sword" in queries)
     with connect(served, request("/search?q=sword", CLOSE)) as patient:
         blocked.wait(1)
-        monkeypatch.setattr(connections, limit, 0.0)
+        monkeypatch.setattr(connection_limits, limit, 0.0)
         time.sleep(0.2)
         blocked.release.set()
         assert b"HTTP/1.1 200" in read(patient)
 
 
 def test_long_headers_are_refused(served):
-    for more in (b"X: " + b"a" * bounds.MAX_HEAD + b"\r\n", (b"X: " + b"a" * 1000 + b"\r\n") * 90):
+    for more in (b"X: " + b"a" * request_limits.MAX_HEAD + b"\r\n", (b"X: " + b"a" * 1000 + b"\r\n") * 90):
         with connect(served, request(more=more + CLOSE)) as opened:
             assert b" 431 " in read(opened).partition(b"\r\n")[0]
-    with connect(served, b"GET / HTTP/1.1\r\nX: " + b"a" * bounds.MAX_HEAD) as opened:
+    with connect(served, b"GET / HTTP/1.1\r\nX: " + b"a" * request_limits.MAX_HEAD) as opened:
         assert b" 431 " in read(opened).partition(b"\r\n")[0]
 
 
@@ -372,9 +381,9 @@ def test_what_is_no_request_is_refused(served, index, monkeypatch):
     assert blocked.entered == []
 
 
-def unread(*, answered: bool) -> tuple[connections.Connection, SimpleNamespace]:
+def unread(*, answered: bool) -> tuple[connection_limits.LimitedConnection, SimpleNamespace]:
     """A connection on which an answer of 10 MB was written, and its transport."""
-    connection = connections.Connection.__new__(connections.Connection)
+    connection = connection_limits.LimitedConnection.__new__(connection_limits.LimitedConnection)
     transport = SimpleNamespace(unsent=10_000_000, get_write_buffer_size=lambda: transport.unsent)
     connection.transport = transport
     connection.cycle = SimpleNamespace(response_complete=answered, response_started=True, more_body=False)
@@ -385,9 +394,9 @@ def unread(*, answered: bool) -> tuple[connections.Connection, SimpleNamespace]:
 def test_a_client_has_to_read_its_answer(answered: bool):
     connection, transport = unread(answered=answered)
     assert not connection.is_overdue(0.0)
-    transport.unsent -= connections.WRITE_BYTES // 2
-    assert not connection.is_overdue(connections.WRITE_SECONDS)
-    assert connection.is_overdue(connections.WRITE_SECONDS + 1)
+    transport.unsent -= connection_limits.WRITE_BYTES // 2
+    assert not connection.is_overdue(connection_limits.WRITE_SECONDS)
+    assert connection.is_overdue(connection_limits.WRITE_SECONDS + 1)
 
 
 def test_a_client_may_read_slowly():
@@ -395,12 +404,12 @@ def test_a_client_may_read_slowly():
     now = 0.0
     while transport.unsent > 0:
         assert not connection.is_overdue(now)
-        transport.unsent -= connections.WRITE_BYTES
-        now += connections.WRITE_SECONDS
+        transport.unsent -= connection_limits.WRITE_BYTES
+        now += connection_limits.WRITE_SECONDS
     transport.unsent = 0
     # The time without a request begins when all is read.
-    assert not connection.is_overdue(now - connections.WRITE_SECONDS + connections.HEAD_SECONDS)
-    assert connection.is_overdue(now - connections.WRITE_SECONDS + connections.HEAD_SECONDS + 1)
+    assert not connection.is_overdue(now - connection_limits.WRITE_SECONDS + connection_limits.HEAD_SECONDS)
+    assert connection.is_overdue(now - connection_limits.WRITE_SECONDS + connection_limits.HEAD_SECONDS + 1)
 
 
 def test_a_slow_reader_is_spared_before_a_computation():

@@ -100,7 +100,7 @@ def _from_disk(file: SourceFile) -> bytes:
     growing = file.kind in documents.GROWING
     most = _most(file.kind)
     try:
-        # Of a file that is being written, no more is read than there is now.
+        # Read a growing file only up to its current size.
         data, size = read_regular(file.path, MAX_ARTICLE_BYTES if growing else most + 1, growing=growing)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error

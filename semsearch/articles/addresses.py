@@ -1,7 +1,7 @@
-"""Network addresses that a redirect may lead to: public ones, and neither this machine's nor its neighbours'.
+"""Classify network addresses: public, of this machine, of its IPv6 network.
 
-A page must not make us request what only this machine can reach. A public address may be this machine's own, as is usual with
-IPv6: the system is asked by means of sockets, and nothing is sent.
+A redirect must not lead to a service that only this machine can reach. A public address may be this machine's own, as is usual
+with IPv6: the system is asked by means of sockets, and nothing is sent.
 
 Not recognised: neighbours with public IPv4 addresses, other IPv6 networks of the same site, the public IPv4 address of a router.
 
@@ -30,9 +30,9 @@ _NOT_PUBLIC = tuple(
 """Networks that some versions of Python call public, and by which an address of this machine or its network can be written."""
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """How a network without IPv4 writes the addresses of IPv4, public ones among them."""
-_NEIGHBOURS = 64
+_IPV6_PREFIX = 64
 """Prefix length of a network of IPv6 hosts, in bits (RFC 4291)."""
-_NOBODYS = (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1"))
+_DOCUMENTATION_ADDRESSES = (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1"))
 """Addresses for documentation, which no machine has (RFC 5737, RFC 3849)."""
 _ANY_PORT = 9
 
@@ -71,17 +71,17 @@ def _ipv4_of(address: IPv4Address | IPv6Address) -> IPv4Address | None:
 
 
 def _is_local(address: IPv4Address | IPv6Address) -> bool:
-    """Return True if a socket can be bound to an address, which the system allows for addresses of its own alone.
+    """Return True if a socket can be bound to an address, which succeeds only for addresses of this machine.
 
     False where the system allows it for any address (``ip_nonlocal_bind`` of Linux): then only `_is_near` counts, which misses
     further IPv4 addresses of an interface in the same network.
     """
-    return _binds(address) and not _binds(_NOBODYS[address.version == 6])
+    return _binds(address) and not _binds(_DOCUMENTATION_ADDRESSES[address.version == 6])
 
 
 def _binds(address: IPv4Address | IPv6Address) -> bool:
     try:
-        # Not of UDP: firewalls of Windows ask the user about a socket of UDP that is bound.
+        # TCP, because the firewall of Windows asks the user about bound UDP sockets.
         with socket.socket(_family(address), socket.SOCK_STREAM) as bound:
             bound.bind((str(address), 0))
     except OSError:
@@ -94,7 +94,7 @@ def _is_near(address: IPv4Address | IPv6Address) -> bool:
     source = _source_to(address)
     if not isinstance(source, IPv6Address):
         return source == address
-    return address in IPv6Network((source, _NEIGHBOURS), strict=False)
+    return address in IPv6Network((source, _IPV6_PREFIX), strict=False)
 
 
 def _source_to(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address | None:

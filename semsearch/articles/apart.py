@@ -6,7 +6,7 @@ that is read while another one is not yet read to its end. The parent does not t
 security hole may have handed control of it to a file. It gets no environment variable but those in `_ENVIRONMENT`, and a
 malformed message ends it.
 
-Deliberately not here: the formats (`documents`), and what the messages are (`wire`).
+Deliberately not here: the formats (`documents`), messages (`wire`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ENVIRONMENT = "DYLD_LIBRARY_PATH LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PATH SYST
 """Environment variables that the process gets, where they are set. Others may hold passwords and tokens."""
 
 
-_MALFORMED = "cannot be read: its reader gave a malformed answer"
+_MALFORMED = "cannot be read: the process that reads it sent a malformed message"
 
 
 class _Child:
@@ -66,32 +66,32 @@ class _Child:
             raise InputError(f"cannot be read: no process can be started for it ({error})") from error
 
     def ask(self, kind: str, data: bytes, columns: Mapping[str, str]) -> Iterator[Draft | InputError]:
-        """Yield the articles of a file. End the process unless they are all taken.
+        """Yield the articles of a file. Kill the process if the iteration stops early.
 
         :raises InputError: if the file cannot be read.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         limit = SECONDS + SECONDS_PER_MEGABYTE * len(data) / 2**20
-        answers = wire.Answers(self.process.stdout, len(data))
+        replies = wire.ReplyReader(self.process.stdout, len(data))
         finished = False
         with _Patience(self.process, limit) as patience:
             try:
                 with patience.waiting():
                     wire.send_request(self.process.stdin, kind, data, columns, limit)
-                    answer = answers.receive()
+                    answer = replies.receive()
                 while answer is not None:
                     if isinstance(answer, wire.Failure):
                         finished = True
                         raise InputError(answer.reason)
                     yield answer
                     with patience.waiting():
-                        answer = answers.receive()
+                        answer = replies.receive()
                 finished = True
             except InputError:
                 raise
             except wire.Malformed as error:
-                raise InputError(f"{_MALFORMED} ({error}): the file is damaged, or made to do so") from error
+                raise InputError(f"{_MALFORMED} ({error}): the file is damaged or malicious; remove it or repair it") from error
             except (EOFError, OSError, ValueError) as error:
                 raise InputError(self._what_happened(late=patience.lost)) from error
             finally:
@@ -103,7 +103,7 @@ class _Child:
         try:
             code = self.process.wait(_GRACE)
         except subprocess.TimeoutExpired:
-            return f"{_MALFORMED} (an end too early): the file is damaged, or made to do so"
+            return f"{_MALFORMED} (it ended too early): the file is damaged or malicious; remove it or repair it"
         # It counts its own time, too.
         if late or code == -getattr(_signals(), "SIGXCPU", 0):
             return "takes too long to be read: the file is damaged, or made to do so"
@@ -230,7 +230,7 @@ def serve() -> None:
 
 
 def _answer(answers: IO[bytes], request: wire.Request) -> None:
-    """Send what is in a file, and that this is all, or why it cannot be read."""
+    """Send the articles of a file, then an end marker or the reason of a failure."""
     end = None
     try:
         for answer in documents.read(request.kind, request.data, request.columns):

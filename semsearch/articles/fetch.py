@@ -2,8 +2,8 @@
 
 Bounded in bytes, in the number of redirects and in time, whatever the time is spent on. A redirect never leads to an address of
 this machine or of its own network, as far as `addresses` recognises it, not even to another port of the host that the user named.
-What was checked is what is connected to, and the host that was named is looked up once, so that a name cannot mean another
-address a moment later.
+The connection goes to the address that was checked, and the host that was named is looked up once, so that a name cannot mean
+another address a moment later.
 
 What only the server knows is said in what `fetch` gives: the kind of what it sent, the encoding of text, the address from which
 the links of a feed start.

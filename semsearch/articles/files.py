@@ -3,7 +3,7 @@
 Invariants: every file comes once, whatever names lead to it; no link inside a folder leads out of it, and no match of a pattern
 out of the folder that the pattern names before its first wildcard; links to folders are followed only where they are named or
 matched by name, so that no ring of them is gone round; hidden files and the folders that hold an index are passed over. A path
-that was resolved is opened without following a link (`nofollow`), so that it leads to what was checked.
+that was resolved is opened without following a link (`nofollow`), so the opened file is the checked one.
 
 Deliberately not here: what is in the files.
 """
@@ -339,11 +339,11 @@ def _walk_folder(top: str, root: Path) -> Iterator[SourceFile | Problem]:
 def read_regular(path: Path, limit: int, *, growing: bool = False) -> tuple[bytes, int]:
     """Return the first bytes of a file, and its size as the system reports it.
 
-    What replaced the file since it was found is not read: neither the target of a link nor a pipe, for which one would wait.
+    Reject a link or a pipe that has replaced the file since the search.
 
     :param path: absolute, without links.
     :param limit: maximum number of bytes to return.
-    :param growing: return all bytes that the file has now, if these are more.
+    :param growing: read the whole current size, even if it exceeds ``limit``.
     :raises OSError: if the file cannot be read, is no longer a file, or a part of its path is a link.
     """
     handle = open_file(path)

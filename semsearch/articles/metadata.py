@@ -85,7 +85,7 @@ def normalise(raw: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def json_value(value: Any, depth: int = 0) -> Any:
-    """Return a value as one that JSON has: dates as ISO 8601, what JSON has no type for as its text."""
+    """Convert a value to JSON types: dates to ISO 8601, other types to text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

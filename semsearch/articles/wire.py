@@ -23,7 +23,7 @@ from semsearch.articles.metadata import json_value
 from semsearch.errors import InputError
 from semsearch.records import Block, BlockKind, Run
 
-__all__ = ["Answers", "Failure", "Malformed", "Request", "receive_request", "send", "send_request"]
+__all__ = ["Failure", "Malformed", "ReplyReader", "Request", "receive_request", "send", "send_request"]
 
 MAX_TEXT = 64 * 2**20
 """Maximum text of one article, in characters."""
@@ -41,7 +41,7 @@ MAX_EXPANSION = 32
 _MESSAGE_COST = 256
 """Bytes that each message is counted as in addition to its size, because small articles take more memory than bytes."""
 _LARGEST = 2**31 - 1
-"""Largest offset, line or level: what an exported passage can hold."""
+"""Largest offset, line or level: the maximum of int32 columns in exports."""
 
 _HEADER = struct.Struct("<cIII")
 _REQUEST = struct.Struct("<IQ")
@@ -55,7 +55,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=j
 
 
 class Malformed(Exception):
-    """A message that no reader of documents sends; the reason is the argument."""
+    """Malformed message; the argument is the reason."""
 
 
 class Failure(NamedTuple):
@@ -86,9 +86,9 @@ def receive_request(stream: IO[bytes]) -> Request:
 
     :raises EOFError: if there is none.
     """
-    n_options, n_data = _REQUEST.unpack(_exactly(stream, _REQUEST.size))
-    kind, columns, seconds = json.loads(_exactly(stream, n_options))
-    return Request(kind, _exactly(stream, n_data), columns, seconds)
+    n_options, n_data = _REQUEST.unpack(_read_exactly(stream, _REQUEST.size))
+    kind, columns, seconds = json.loads(_read_exactly(stream, n_options))
+    return Request(kind, _read_exactly(stream, n_data), columns, seconds)
 
 
 def send(stream: IO[bytes], answer: Draft | InputError | Failure | None) -> None:
@@ -96,14 +96,14 @@ def send(stream: IO[bytes], answer: Draft | InputError | Failure | None) -> None
 
     :raises InputError: if an article is too large to be sent; nothing is sent then.
     """
-    code, facts, numbers, text = _END, b"", b"", b""
+    code, fields, numbers, text = _END, b"", b"", b""
     if isinstance(answer, Draft):
-        code, (facts, numbers, text) = _DRAFT, _encoded(answer)
+        code, (fields, numbers, text) = _DRAFT, _encoded(answer)
     elif answer is not None:
         code = _FAILURE if isinstance(answer, Failure) else _PROBLEM
         reason = answer.reason if isinstance(answer, Failure) else str(answer)
-        facts = _to_json(reason[:MAX_REASON])
-    stream.write(_HEADER.pack(code, len(facts), len(numbers), len(text)) + facts)
+        fields = _to_json(reason[:MAX_REASON])
+    stream.write(_HEADER.pack(code, len(fields), len(numbers), len(text)) + fields)
     stream.write(numbers)
     stream.write(text)
 
@@ -119,18 +119,18 @@ def _encoded(draft: Draft) -> tuple[bytes, bytes, bytes]:
             numbers.extend(run)
     if len(numbers) > MAX_NUMBERS:
         raise InputError("too many paragraphs and lines in one article: split the file")
-    facts = _to_json([draft.title, draft.metadata, draft.record, draft.page_starts])
-    if len(facts) > MAX_JSON:
+    fields = _to_json([draft.title, draft.metadata, draft.record, draft.page_starts])
+    if len(fields) > MAX_JSON:
         raise InputError(f"more than {MAX_JSON // 2**20} MB of metadata in one article: shorten it")
-    return facts, numbers.tobytes(), printable("".join(block.text for block in draft.blocks)).encode()
+    return fields, numbers.tobytes(), printable("".join(block.text for block in draft.blocks)).encode()
 
 
 def _to_json(value: Any) -> bytes:
     return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
-class Answers:
-    """What a process sends about one file, validated.
+class ReplyReader:
+    """Reader of the validated messages about one file.
 
     :param size: of the file, in bytes.
     """
@@ -148,33 +148,33 @@ class Answers:
         :raises InputError: if the messages are too large together.
         :raises EOFError: if the process has closed its output.
         """
-        code, n_facts, n_numbers, n_text = _HEADER.unpack(_exactly(self._stream, _HEADER.size))
+        code, n_fields, n_numbers, n_text = _HEADER.unpack(_read_exactly(self._stream, _HEADER.size))
         if code not in (_DRAFT, _PROBLEM, _FAILURE, _END):
             raise Malformed("a message of an unknown kind")
-        if n_facts > MAX_JSON or n_numbers > 8 * MAX_NUMBERS or n_text > 4 * MAX_TEXT:
+        if n_fields > MAX_JSON or n_numbers > 8 * MAX_NUMBERS or n_text > 4 * MAX_TEXT:
             raise Malformed("a message that is too large")
-        self._left -= _HEADER.size + n_facts + n_numbers + n_text + _MESSAGE_COST
+        self._left -= _HEADER.size + n_fields + n_numbers + n_text + _MESSAGE_COST
         if self._left < 0:
             raise InputError(
                 f"more than {self._most / 2**20:,.0f} MB of text and metadata, too much for its size: split the file"
             )
-        parts = memoryview(_exactly(self._stream, n_facts + n_numbers + n_text))
+        parts = memoryview(_read_exactly(self._stream, n_fields + n_numbers + n_text))
         if code == _END:
             return None
-        facts = _from_json(parts[:n_facts])
+        fields = _from_json(parts[:n_fields])
         if code == _DRAFT:
-            return self._draft(facts, parts[n_facts : n_facts + n_numbers], parts[n_facts + n_numbers :])
-        if not isinstance(facts, str) or len(facts) > MAX_REASON:
+            return self._draft(fields, parts[n_fields : n_fields + n_numbers], parts[n_fields + n_numbers :])
+        if not isinstance(fields, str) or len(fields) > MAX_REASON:
             raise Malformed("a reason that is not a short text")
         if code == _FAILURE:
-            return Failure(printable(facts))
+            return Failure(printable(fields))
         self._problems_left -= 1
         if self._problems_left < 0:
             raise Malformed("more problems than a file can have")
-        return InputError(printable(facts))
+        return InputError(printable(fields))
 
-    def _draft(self, facts: Any, numbers: memoryview, text: memoryview) -> Draft:
-        match facts:
+    def _draft(self, fields: Any, numbers: memoryview, text: memoryview) -> Draft:
+        match fields:
             case [str(title), dict(metadata), str(record), list(pages)]:
                 pass
             case _:
@@ -188,7 +188,7 @@ class Answers:
         return Draft(printable(title), metadata, _blocks(numbers, _text(text)), record, tuple(pages))
 
 
-def _exactly(stream: IO[bytes], length: int) -> bytes:
+def _read_exactly(stream: IO[bytes], length: int) -> bytes:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
@@ -213,7 +213,7 @@ def _text(data: memoryview) -> str:
 
 
 def _blocks(data: memoryview, text: str) -> list[Block]:
-    """Return the blocks that some numbers describe, which together have all of the text."""
+    """Decode blocks; check that they cover the text exactly."""
     if len(data) % 8:
         raise Malformed("half a number")
     numbers = data.cast("q").tolist()
@@ -250,7 +250,7 @@ def _check_runs(runs: Sequence[Run], length: int) -> None:
 
 
 def _are_offsets(numbers: Sequence[Any]) -> bool:
-    """Return whether all are offsets, in order."""
+    """Return True if all numbers are non-decreasing offsets."""
     if any(type(number) is not int for number in numbers):
         return False
     return all(left <= right for left, right in pairwise([0, *numbers, _LARGEST]))

@@ -136,7 +136,7 @@ def _here_and_home() -> tuple[Path | None, Path | None]:
 def _read_found(path: Path) -> bytes | None:
     """Return the content of a file that was found; None if it is another user's, not a regular file, or cannot be read.
 
-    Owner and content are those of one open file: a path may lead to another file a moment later.
+    Owner and content are read through one descriptor, because the path may be replaced between two calls.
 
     :raises InputError: if a file of the user's own, named ``semsearch.toml``, cannot be read.
     """

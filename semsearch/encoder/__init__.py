@@ -104,7 +104,7 @@ def calibrated(encoder: Encoder, passages: Sequence[PassageText]) -> tuple[Finge
     """Calibrate the int8 model of an encoder on passages; return it with the fingerprint that `load_for` takes.
 
     :raises InputError: if the model is one that only sentence-transformers can run, or the encoder is the user's own.
-    :raises ModelUnavailable: if NNCF cannot quantize it, or not in a form that can be verified later.
+    :raises ModelUnavailable: if NNCF cannot quantize the model, or the result fails verification.
     """
     from semsearch.encoder.fast import FastEncoder
     from semsearch.encoder.int8_verification import Rejected, rebuild

@@ -1,6 +1,6 @@
 """The user's cache: exported models, and the state in which model folders were last read.
 
-A model in the cache is run without another look at it, so nobody else may be able to write there.
+Models in the cache are run without verification. Therefore only this user may be able to write to the cache.
 
 Not here: the content of an export (`export`), the files of a model (`model`).
 """
@@ -29,11 +29,11 @@ _replacements: dict[Path, Path] = {}
 def cache_folder() -> Path:
     """Return ``$SEMSEARCH_CACHE``, else the platform's cache folder for this user; create it for this user alone.
 
-    What is in the cache is used without another check. Where somebody else could have put it there, return a temporary folder
+    Files in the cache are used without verification. If somebody else could have written to the folder, return a temporary folder
     that is removed when the process ends.
     """
     folder = _named_folder()
-    reason = _distrust(folder)
+    reason = _reason_to_distrust(folder)
     if not reason:
         # Where it cannot be created, the caller that writes to it reports this.
         with suppress(OSError):
@@ -55,7 +55,7 @@ def _named_folder() -> Path:
     return user_cache_path("semsearch", appauthor=False)
 
 
-def _distrust(folder: Path) -> str:
+def _reason_to_distrust(folder: Path) -> str:
     """Return why somebody else could have written to a cache folder; "" if nobody could. The user's group is trusted."""
     if not hasattr(os, "getuid"):
         return ""

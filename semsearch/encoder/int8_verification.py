@@ -7,8 +7,8 @@ output needs the time and memory of the local export, reads no other file, and h
 Everything else in the input is dropped: external data, functions, custom domains, metadata, nodes that lead nowhere.
 
 What NNCF does to a model, and what is therefore accepted: weights in 8 bits; activations through a pair of `QuantizeLinear` and
-`DequantizeLinear`; activations scaled before a matrix product whose weights undo the scale (SmoothQuant); corrected biases; casts
-without effect dropped.
+`DequantizeLinear`; activations scaled before a matrix product whose weights undo the scale (SmoothQuant); corrected biases;
+dropped `Cast` nodes (a dropped cast that had an effect gives a model that the engine rejects).
 
 Not here: calibration (`quantized`), inference (`engines`).
 """
@@ -75,7 +75,7 @@ class _Graph:
 
 
 class _Input(NamedTuple):
-    """Origin of a node's input, with the inserted nodes between.
+    """Source of a node's input, and the nodes that quantization inserted after the source.
 
     ``name``: output of a node of the export, input of the graph, or tensor. ``weights``: the tensor's values, if it is one.
     ``steps``: quantization step of each weight, broadcast to its shape; None if not quantized.
@@ -267,7 +267,7 @@ def _axis(node: Any) -> int:
 
 
 def _inserted(node: Any) -> Any:
-    """Return a new node with nothing but what an inserted node needs."""
+    """Copy an inserted node without unused attributes."""
     import onnx
 
     axis = {"axis": _axis(node)} if node.attribute else {}

@@ -75,7 +75,7 @@ def locate(name: str, *, stored: bool = False) -> ModelFiles:
 
 
 def is_local_folder(name: str) -> bool:
-    """True for the absolute path of a folder; false for ``//server/share``, which Windows opens over the network."""
+    """Return True for the absolute path of a folder, False for ``//server/share``, which Windows opens over the network."""
     return not name.replace("\\", "/").startswith("//") and Path(name).is_absolute() and Path(name).is_dir()
 
 

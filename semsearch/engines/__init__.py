@@ -80,15 +80,15 @@ def open_reader(path: PathLike) -> AnyReader:
 def folder_of(path: PathLike) -> Path:
     """The path of a folder.
 
-    :raises InputError: if it resembles an address and there is no such folder: to make one would be a mistake, and its name
-        would hold the password.
+    :raises InputError: if the path resembles an address and no such folder exists. A folder of that name would contain the
+        password.
     """
     folder, name = Path(path), os.fspath(path)
     scheme = index_scheme(name)
     if (scheme or _ADDRESS.match(name) or redact(name) != name) and not folder.is_dir():
-        told = f"{scheme}..." if scheme else redact(name)
+        label = f"{scheme}..." if scheme else redact(name)
         raise InputError(
-            f"no engine has addresses like {told}: write milvus://HOST:PORT/COLLECTION, postgresql://HOST/DATABASE, "
+            f"no engine has addresses like {label}: write milvus://HOST:PORT/COLLECTION, postgresql://HOST/DATABASE, "
             "or the path of a folder"
         )
     return folder

@@ -128,7 +128,7 @@ def latency(times: Mapping[str, Sequence[float]]) -> str:
 
 
 def _label(text: str) -> str:
-    """Return a label without characters that an SVG cannot hold, and with the end of a text that is too long, such as a path."""
+    """Return a label without characters that an SVG cannot hold. A long text, such as a path, is truncated at the start."""
     line = safe_line(text)
     return drawing.plain(line if len(line) <= _LABEL else "…" + line[1 - _LABEL :])
 

@@ -190,7 +190,7 @@ def row_of(found: Mapping[str, Any], header: Header) -> Row:
 def checked_metadata(found: Any) -> dict[str, Any]:
     """Return metadata that an index can store.
 
-    :raises Wrong: if it is not an object, or holds characters that no text has.
+    :raises Wrong: if it is not an object, or contains characters that cannot be stored.
     """
     if not isinstance(found, dict) or _UNSTORABLE.search(json.dumps(found, ensure_ascii=False)):
         raise Wrong("its metadata is not an object of texts and numbers")

@@ -59,7 +59,7 @@ _CACHE = 250
 """Kilobytes of pages, for each megabyte of `limits.memory`, that a writer keeps: the keys are hashes, which go everywhere."""
 
 _META_STEPS = 1_000_000
-"""Maximum steps of SQLite's virtual machine for reading schema and metadata. An index of today needs some 500."""
+"""Maximum steps of SQLite's virtual machine for reading schema and metadata. A current index needs about 250."""
 _LIMITS = {
     apsw.SQLITE_LIMIT_SQL_LENGTH: 100_000,
     apsw.SQLITE_LIMIT_COLUMN: 100,
@@ -68,7 +68,7 @@ _LIMITS = {
     apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
     apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 100,
 }
-"""Limits of SQLite that a database made to do harm cannot exceed, far above what ours need."""
+"""SQLite limits for untrusted databases, far above the needs of an index."""
 _CHECKSUM_ERRORS = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 
 

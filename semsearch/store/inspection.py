@@ -50,10 +50,10 @@ _SHOWN = 5
 """Findings of one kind that are told one by one; of more there is a number."""
 _BLOCK = 4096
 _STEPS = 10_000_000
-"""Maximum steps of SQLite's virtual machine for one of `_RULES`, to which `_STEPS_A_PAGE` comes for each page of the database.
+"""Maximum steps of SQLite's virtual machine for one of `_RULES`, plus `_STEPS_PER_PAGE` for each page of the database.
 
 30,000 passages in one segment need 470 steps a page. Thousands of segments that overlap, which no writer makes, need far more."""
-_STEPS_A_PAGE = 100_000
+_STEPS_PER_PAGE = 100_000
 _RULES = (
     ("vectors", "passages have no vector", "SELECT count(*) FROM passages WHERE embedding NOT IN (SELECT hash FROM embeddings)"),
     ("vectors", "vectors have no passage", "SELECT count(*) FROM embeddings WHERE hash NOT IN (SELECT embedding FROM passages)"),
@@ -280,13 +280,13 @@ def _words(database: apsw.Connection, folder: Path, found: Inspection) -> None:
 
 
 def _rules(database: apsw.Connection, found: Inspection) -> None:
-    steps = _STEPS + _STEPS_A_PAGE * found.counts["pages"]
+    steps = _STEPS + _STEPS_PER_PAGE * found.counts["pages"]
     for kind, what, question in _RULES:
         try:
             with interrupted_after(steps, database):
                 count = int(one(database, question))
         except apsw.InterruptError:
-            found.add(kind, DATABASE, f"too many {what} to be counted")
+            found.add(kind, DATABASE, f"cannot count how many {what}: the check exceeds its step limit")
             continue
         if count:
             found.add(kind, DATABASE, f"{count:,} {what}")

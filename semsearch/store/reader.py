@@ -94,7 +94,7 @@ _AT_ONCE = 2000
 _EXPORTED = 512
 """Passages that are read at a time to be exported, out of ``_ARTICLES`` articles."""
 _ARTICLES = 512
-_FETCHED = 16
+_FETCH_ROWS = 16
 """Rows that are fetched at a time while other threads may read. Few, because the metadata of an article can have megabytes."""
 _FILTERS = 8
 """Filters whose results are kept: a server is asked for the same ones again. At a million passages each takes up to 16 MB."""
@@ -337,9 +337,9 @@ class Reader:
             self.ready()
             found = self._allowed.pop(wanted, None)
         if found is None:
-            # Without the lock, which other searches need meanwhile.
+            # Release the lock so that other searches can read.
             with translated(self.folder):
-                found = filtering.find(self._some_at_a_time, wanted)
+                found = filtering.find(self._fetch_in_chunks, wanted)
         with self._lock:
             # The one used last stands last.
             self._allowed[wanted] = found
@@ -347,13 +347,13 @@ class Reader:
                 del self._allowed[next(iter(self._allowed))]
         return found
 
-    def _some_at_a_time(self, statement: str, parameters: tuple[str, ...]) -> Iterator[Any]:
+    def _fetch_in_chunks(self, statement: str, parameters: tuple[str, ...]) -> Iterator[Any]:
         """Yield the rows of a statement, with the lock held only while some of them are fetched."""
         with self._reading():
             cursor = self._database.execute(statement, parameters)
         while True:
             with self._reading():
-                rows = list(islice(cursor, _FETCHED))
+                rows = list(islice(cursor, _FETCH_ROWS))
             if not rows:
                 return
             yield from rows

@@ -49,7 +49,7 @@ SCHEMA += NETWORK
 META_STATEMENTS = frozenset(
     f"CREATE TABLE meta(key TEXT PRIMARY KEY,value TEXT NOT NULL){strict}WITHOUT ROWID" for strict in ("STRICT,", "")
 )
-"""Statements that make the table ``meta`` in the formats so far, normalized as by `statements`."""
+"""Statements that make the table ``meta`` in all formats up to `FORMAT`, normalized as by `statements`."""
 _WITH_PAGES = 6
 _WITH_NETWORK = 5
 _STRICT = 3

@@ -32,9 +32,9 @@ from semsearch.records import Mode
 from semsearch.render import safe_json
 from semsearch.web import schemas
 from semsearch.web.batching import Asked, Busy
-from semsearch.web.bounds import check_answer, check_searches, conditions
 from semsearch.web.guard import Guard
 from semsearch.web.problems import MEDIA_TYPE, problem, status_of, told_as_problem
+from semsearch.web.request_limits import check_answer, check_searches, parse_conditions
 from semsearch.web.schemas import Limit, Question, Where
 from semsearch.web.service import WAITING, Service
 
@@ -98,9 +98,9 @@ _ALWAYS = {
     421: "Asked by a name that is not served.",
     422: "A parameter is missing, or is not what it should be.",
     431: "The address and headers are too long.",
-    503: "Too many ask, the answer took too long, or the index cannot be used.",
+    503: "Too many requests at a time, the answer took too long, or the index cannot be used.",
 }
-_INPUT: Responses = {400: _described("A question or condition without sense, or too much at once.")}
+_INPUT: Responses = {400: _described("A question or condition is malformed, or a limit is exceeded.")}
 _MISSING: Responses = {404: _described("There is none of that name, or not any more.")}
 _SIZE: Responses = {413: _described("The request is too long.")}
 
@@ -160,13 +160,13 @@ def _add_searches(app: FastAPI, service: Service) -> None:
         explain: Explain = False,
     ) -> Response:
         """The passages that answer a question best, as ``semsearch ask --json`` prints them."""
-        return _json(await service.search(q, Asked(k, mode, conditions(where), per_article, explain)))
+        return _json(await service.search(q, Asked(k, mode, parse_conditions(where), per_article, explain)))
 
     @app.post("/search", response_model=schemas.Answers, responses={**_INPUT, **_SIZE}, tags=["search"])
     async def search_many(wanted: schemas.Searches) -> Response:
         """The same for several questions."""
         check_searches(wanted.queries, wanted.k)
-        how = Asked(wanted.k, wanted.mode, conditions(wanted.where), wanted.per_article, wanted.explain)
+        how = Asked(wanted.k, wanted.mode, parse_conditions(wanted.where), wanted.per_article, wanted.explain)
         return _json(f'{{"results": [{", ".join(await service.search_many(wanted.queries, how))}]}}')
 
 
@@ -198,7 +198,7 @@ def _add_articles(app: FastAPI, service: Service) -> None:
         limit: Annotated[int, Query(ge=1, le=_MOST_PASSAGES)] = 100,
     ) -> Response:
         """The articles of the index, by their sources."""
-        wanted = conditions(where)
+        wanted = parse_conditions(where)
 
         def answer() -> str:
             found = service.index.articles(where=wanted, first=first, limit=limit)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from semsearch.arguments import check_query
 from semsearch.limits import DeadlineExceeded, deadline
 from semsearch.records import Mode
-from semsearch.web.bounds import DEADLINE
+from semsearch.web.request_limits import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -46,7 +46,7 @@ class Busy(Exception):
 
 
 async def before_deadline(answer: Awaitable[Done]) -> Done:
-    """Wait for an answer until the deadline of a request that has just arrived, then cancel it.
+    """Wait for an answer for `DEADLINE` seconds, then cancel it.
 
     :raises DeadlineExceeded: if there is none by then.
     """
@@ -116,7 +116,7 @@ class Batcher:
     async def search(self, question: str, how: Asked) -> str:
         """The JSON of the answer to one question.
 
-        :param how: a cheap search (`Asked.is_cheap`), because others wait for it.
+        :param how: options of a cheap search (`Asked.is_cheap`).
         :raises Busy: if too many are waiting.
         :raises DeadlineExceeded: if the deadline passes before there is an answer.
         :raises SemsearchError: as `Index.search` does.

@@ -3,12 +3,12 @@
 - ``Host``: an IP address, ``localhost``, or an allowed name, with an optional port. The whole value has to match. A foreign page
   whose name was made to resolve to this machine (DNS rebinding) sends its own name.
 - ``Origin``: if a browser sends one, that of the page which is served here.
-- ``Sec-Fetch-Site``: what another site embeds or links to is refused, because a link can start an expensive request. Only the
-  page itself, which asks nothing, may be linked to.
+- ``Sec-Fetch-Site``: requests that another site embeds or links to are refused, because a link can start an expensive request.
+  Other sites may link only to the page itself, which starts no search.
 - The token, if there is one, as ``Authorization: Bearer``, for everything but the page itself, which has no article in it.
 - The size of the address and headers, and of the body.
 
-Deliberately not here: what is asked, and what it costs (`bounds`).
+Deliberately not here: what is asked, and what it costs (`request_limits`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
-from semsearch.web.bounds import MAX_BODY, MAX_HEAD, TOO_LONG_BODY, TOO_LONG_HEAD
 from semsearch.web.problems import problem
+from semsearch.web.request_limits import MAX_BODY, MAX_HEAD, TOO_LONG_BODY, TOO_LONG_HEAD
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +37,7 @@ _PLACE = r"(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::(?P<por
 _HOST = re.compile(_PLACE, re.ASCII | re.IGNORECASE)
 _ORIGIN = re.compile(rf"https?://(?P<place>{_PLACE})", re.ASCII)
 _LAST_PORT = 65_535
-_FOREIGN = "a page of another site asked for this: open the address yourself"
+_FOREIGN = "a page of another site sent or linked to this request: enter the address in the browser"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -33,9 +33,9 @@ from semsearch.records import ArticleInfo, Excerpt, Hit, Mode, cited
 from semsearch.redaction import redact_record
 from semsearch.render import safe, safe_json, safe_line
 from semsearch.web.batching import Busy
-from semsearch.web.bounds import MAX_BODY, MAX_QUERY, conditions
 from semsearch.web.guard import Guard
 from semsearch.web.problems import told_as_problem
+from semsearch.web.request_limits import MAX_BODY, MAX_QUERY, parse_conditions
 from semsearch.web.schemas import Where
 from semsearch.web.service import Service
 
@@ -58,7 +58,7 @@ _INSTRUCTIONS = (
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _MARK = re.compile(r"<(?=\s*/?\s*(?:passage|article))", re.IGNORECASE)
 _FACTS = 1000
-"""Characters of an article's metadata that are shown, at most. Any other fact has at most twice as many."""
+"""Characters of an article's metadata that are shown, at most. Other attributes have at most twice that number."""
 _NAME = 200
 """Maximum length of the name of a resource, in characters."""
 
@@ -113,7 +113,7 @@ class _Server(MCPServer[None]):
         try:
             found = await self._service.call(self._service.index.articles, limit=_LISTED)
         except (Busy, DeadlineExceeded, SemsearchError) as error:
-            raise ResourceError(_told(error)) from error
+            raise ResourceError(_error_text(error)) from error
         return [Resource(uri=_uri(info), name=_plain(info.source)[:_NAME], mime_type="text/plain") for info in found]
 
 
@@ -129,7 +129,7 @@ def _in_thread(service: Service) -> Callable[[Callable[Given, str]], Tool[Given]
             try:
                 return await service.call(function, *args, **kwargs)
             except (Busy, DeadlineExceeded, SemsearchError) as error:
-                raise ToolError(_told(error)) from error
+                raise ToolError(_error_text(error)) from error
 
         return tool
 
@@ -149,7 +149,7 @@ def _add_tools(server: MCPServer[None], service: Service) -> None:
         max_characters: Characters = _CHARACTERS,
     ) -> str:
         """Find the passages of the user's articles that answer a question, the best first, each with its source and line."""
-        results = index.search(question, k, mode=mode, where=conditions(where))
+        results = index.search(question, k, mode=mode, where=parse_conditions(where))
         if not results:
             return "No passages found."
         shown, left = _within(list(results), max_characters)
@@ -180,7 +180,7 @@ def _add_tools(server: MCPServer[None], service: Service) -> None:
     ) -> str:
         """List the articles that can be searched: source, title, metadata and the address of the whole text."""
         lines: list[str] = []
-        found = index.articles(where=conditions(where), first=first, limit=limit + 1)
+        found = index.articles(where=parse_conditions(where), first=first, limit=limit + 1)
         for info in found[:limit]:
             line = f"<article {_facts(info)} uri={_line(_uri(info))}/>"
             if lines and max_characters < len(line):
@@ -207,9 +207,9 @@ def _add_resource(server: MCPServer[None], service: Service) -> None:
         try:
             return _excerpt(await service.call(service.index.article, article_id), _RESOURCE_CHARACTERS)
         except InputError as error:
-            raise ResourceNotFoundError(_told(error)) from error
+            raise ResourceNotFoundError(_error_text(error)) from error
         except (Busy, DeadlineExceeded, SemsearchError) as error:
-            raise ResourceError(_told(error)) from error
+            raise ResourceError(_error_text(error)) from error
 
 
 def _within(hits: list[Hit], characters: int) -> tuple[list[tuple[Hit, str]], int]:
@@ -288,16 +288,16 @@ def _facts(info: ArticleInfo) -> str:
 
 
 def _quoted(facts: Mapping[str, object], text: str) -> str:
-    # In this order: what `safe` removes may stand within a mark.
+    # Escape after `safe`: removing control characters can create a mark.
     return f"<passage {_attributes(facts)}>\n{_MARK.sub('&lt;', safe(text))}\n</passage>"
 
 
 def _attributes(facts: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={_line(_cropped(value))}" for name, value in facts.items() if value not in ("", None, [], {}))
+    return " ".join(f"{name}={_line(_truncated(value))}" for name, value in facts.items() if value not in ("", None, [], {}))
 
 
-def _cropped(value: object) -> object:
-    """Return a value whose text is not too long; a text where there was none."""
+def _truncated(value: object) -> object:
+    """Return a value, or the beginning of its text if it is too long."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return value if len(text) <= 2 * _FACTS else f"{text[: 2 * _FACTS]}…"
 
@@ -312,7 +312,7 @@ def _plain(text: str) -> str:
     return safe_line(text).replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Return the message of an error, which may quote an article or its name."""
     return _MARK.sub("&lt;", safe_line(str(error)))
 

@@ -10,7 +10,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from semsearch.records import Mode
-from semsearch.web import bounds
+from semsearch.web.request_limits import (
+    MAX_ALTERNATIVES,
+    MAX_CONDITIONS,
+    MAX_FILTER,
+    MAX_HITS,
+    MAX_HITS_TOTAL,
+    MAX_PATTERN_TOTAL,
+    MAX_PATTERNS,
+    MAX_QUERIES,
+    MAX_QUERY,
+    MAX_QUERY_TOTAL,
+)
 
 __all__ = [
     "Answers",
@@ -28,15 +39,15 @@ __all__ = [
     "Where",
 ]
 
-Question = Annotated[str, Field(min_length=1, max_length=bounds.MAX_QUERY, description="A question in plain words.")]
-Limit = Annotated[int, Field(ge=1, le=bounds.MAX_HITS, description="How many passages, at most.")]
+Question = Annotated[str, Field(min_length=1, max_length=MAX_QUERY, description="A question in plain words.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_HITS, description="How many passages, at most.")]
 Where = Annotated[
-    list[Annotated[str, Field(max_length=bounds.MAX_FILTER)]],
+    list[Annotated[str, Field(max_length=MAX_FILTER)]],
     Field(
-        max_length=bounds.MAX_CONDITIONS,
+        max_length=MAX_CONDITIONS,
         description="Conditions on articles, such as date>=2019, tags=oil|gas, source=notes; all must hold. Together at most "
-        f"{bounds.MAX_FILTER:,} characters, {bounds.MAX_ALTERNATIVES} alternatives, and {bounds.MAX_PATTERNS} patterns of "
-        f"{bounds.MAX_PATTERN_TOTAL} characters.",
+        f"{MAX_FILTER:,} characters, {MAX_ALTERNATIVES} alternatives, and {MAX_PATTERNS} patterns of "
+        f"{MAX_PATTERN_TOTAL} characters.",
     ),
 ]
 
@@ -52,13 +63,13 @@ class Searches(_Closed):
         list[Question],
         Field(
             min_length=1,
-            max_length=bounds.MAX_QUERIES,
-            description=f"At most {bounds.MAX_QUERIES} questions, together at most {bounds.MAX_QUERY_TOTAL:,} characters.",
+            max_length=MAX_QUERIES,
+            description=f"At most {MAX_QUERIES} questions, together at most {MAX_QUERY_TOTAL:,} characters.",
         ),
     ]
     k: Annotated[
         Limit,
-        Field(description=f"Maximum number of passages for each question, {bounds.MAX_HITS_TOTAL:,} for all questions together."),
+        Field(description=f"Maximum number of passages for each question, {MAX_HITS_TOTAL:,} for all questions together."),
     ] = 10
     mode: Mode = "hybrid"
     where: Where = []

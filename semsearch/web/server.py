@@ -1,6 +1,6 @@
 """An application on a socket of this machine, until it is told to stop.
 
-Deliberately not here: what is answered (`app`), the limits of connections (`connections`).
+Deliberately not here: what is answered (`app`), the limits of connections (`connection_limits`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import uvicorn
 
 from semsearch.errors import InputError
 from semsearch.redaction import redact_record
-from semsearch.web.bounds import MAX_HEAD
-from semsearch.web.connections import Connection
+from semsearch.web.connection_limits import LimitedConnection
+from semsearch.web.request_limits import MAX_HEAD
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -28,7 +28,7 @@ __all__ = ["address", "configured", "listening", "serve"]
 _GRACE = 10
 """Seconds that requests under way have when it is told to stop."""
 _TASKS = 1024
-"""Maximum number of requests at work, those included whose connection is gone."""
+"""Maximum number of running requests, including those whose connection is closed."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -66,7 +66,7 @@ def configured(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(redact_record)
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=LimitedConnection,
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD,
         access_log=False,

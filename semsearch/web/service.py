@@ -1,11 +1,11 @@
 """An index that many ask at the same time: threads, a bounded number of waiting calls, always the newest generation (`newest`).
 
-Every call has a deadline (`bounds.DEADLINE`). A call that has not started by then never starts. A call that has started gets its
-error at once; its thread stops at the next article that a filter looks at, or the next question (`limits.check_deadline`), and
-all else that a call does is bounded by the limits of a request (`bounds`) and ends soon.
+Every call has a deadline (`request_limits.DEADLINE`). A call that has not started by then never starts. A call that has started
+gets its error at once; its thread stops at the next article that a filter looks at, or the next question
+(`limits.check_deadline`). Other work is bounded by the limits of a request (`request_limits`).
 
-Four kinds of calls do not wait for each other. Cheap searches without a filter are answered in batches (`batching`), and so are
-cheap searches with one. Expensive searches and requests of several queries have one thread. All other calls have several.
+Four queues run independently: cheap searches without a filter (batched, see `batching`), cheap searches with a filter (batched),
+expensive searches and requests of several queries (one thread), all other calls (several threads).
 
 Not here: HTTP.
 """
@@ -27,7 +27,7 @@ from semsearch.limits import deadline, processors
 from semsearch.newest import Newest
 from semsearch.records import Facets
 from semsearch.web.batching import Asked, Batcher, Busy, before_deadline, sound
-from semsearch.web.bounds import DEADLINE
+from semsearch.web.request_limits import DEADLINE
 
 __all__ = ["WAITING", "Service"]
 
@@ -40,7 +40,7 @@ WAITING = 256
 """Calls that may wait for a thread."""
 
 
-class _Lane:
+class _CallPool:
     """Threads for calls of one kind.
 
     :param waiting: maximum number of calls that wait for a thread.
@@ -77,8 +77,8 @@ class Service:
         self._newest = Newest(index)
         self._plain = Batcher("semsearch-plain", self._answers, waiting)
         self._filtered = Batcher("semsearch-filtered", self._answers, waiting)
-        self._reads = _Lane("semsearch", processors() + 1, waiting)
-        self._expensive = _Lane("semsearch-expensive", 1, waiting)
+        self._reads = _CallPool("semsearch", processors() + 1, waiting)
+        self._expensive = _CallPool("semsearch-expensive", 1, waiting)
         self._facets: tuple[int, Facets] | None = None
         self._reading = threading.Lock()
 
@@ -88,7 +88,7 @@ class Service:
         :raises Busy: if too many calls are waiting.
         :raises DeadlineExceeded: if the deadline passes before it returns.
         """
-        return await self._in_lane(self._reads, partial(function, *args, **kwargs))
+        return await self._call_in(self._reads, partial(function, *args, **kwargs))
 
     async def search(self, question: str, how: Asked) -> str:
         """Return the JSON of the answer to one question; raise as `call` and `Index.search` do."""
@@ -98,7 +98,7 @@ class Service:
 
     async def search_many(self, questions: Sequence[str], how: Asked) -> list[str]:
         """Return the JSON of the answer to each question; raise as `call` and `Index.search_many` do."""
-        return await self._in_lane(self._expensive, partial(self._answers, questions, how))
+        return await self._call_in(self._expensive, partial(self._answers, questions, how))
 
     def _answers(self, questions: Sequence[str], how: Asked) -> list[str]:
         self._newest.keep()
@@ -107,7 +107,7 @@ class Service:
         )
         return [results.to_json() for results in found]
 
-    async def _in_lane(self, lane: _Lane, function: Callable[[], Done]) -> Done:
+    async def _call_in(self, lane: _CallPool, function: Callable[[], Done]) -> Done:
         until = time.monotonic() + DEADLINE
 
         def called() -> Done:
@@ -118,7 +118,7 @@ class Service:
         return await lane.call(called)
 
     async def start(self) -> None:
-        """Load the model in a thread, however long that takes."""
+        """Load the model in a thread, without a deadline."""
         await get_running_loop().run_in_executor(self._reads.threads, self.warm)
 
     def warm(self) -> None:

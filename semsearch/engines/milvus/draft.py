@@ -34,7 +34,7 @@ from semsearch.store import FileRow
 __all__ = ["GRACE", "MilvusDraft"]
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("semsearch")
 
 GRACE = 60.0
 """Seconds that readers may still be at a generation after the next has come. Milvus gives data that is up to 5 s old, and

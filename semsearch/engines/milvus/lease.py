@@ -26,7 +26,7 @@ from semsearch.errors import EngineError, IndexLocked
 
 __all__ = ["LASTS", "Lease"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("semsearch")
 
 LASTS = 60.0
 """Seconds that a ticket counts."""

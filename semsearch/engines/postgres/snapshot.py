@@ -88,7 +88,7 @@ class PostgresSnapshot:
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:
-        """Report rows that semsearch did not write, which others may have put there.
+        """Turn decoding errors into `IndexCorrupt`: other roles may have written rows.
 
         :raises IndexCorrupt: if a column does not hold what it should.
         """
@@ -257,9 +257,9 @@ class PostgresSnapshot:
             ' WHERE p."row" = ANY(%s::bigint[])'
         )
         for first in range(0, len(wanted) if self._n_passages else 0, _CHUNK):
-            told = self._ask(statement, [wanted[first : first + _CHUNK]])
+            rows_read = self._ask(statement, [wanted[first : first + _CHUNK]])
             with self._decoding():
-                found |= {row: _kept(*columns) for row, *columns in told}
+                found |= {row: _kept(*columns) for row, *columns in rows_read}
         if len(found) < len(wanted):
             raise IndexCorrupt(f"a passage is not in {self._address.shown}: search again, or build the index anew")
         return [found[row] for row in rows.tolist()]

@@ -123,7 +123,7 @@ CREATE INDEX {index} ON {vectors} (article);
 """
 
 
-_THERE = """
+_STATE_AND_EXTENSION = """
 SELECT to_regclass(%s) IS NOT NULL, (SELECT n.nspname::text FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')
 """
@@ -181,7 +181,7 @@ class State(NamedTuple):
         :raises psycopg.errors.UndefinedTable: if it went while we looked: a new transaction finds the next one.
         """
         # One round trip less than asking for both: a name that is not there is no error here.
-        there = connection.execute(_THERE, [f'"{schema}"."state"']).fetchone()
+        there = connection.execute(_STATE_AND_EXTENSION, [f'"{schema}"."state"']).fetchone()
         if there is None or not there[0]:
             return None
         first = connection.execute(sql.SQL("SELECT format, edition FROM {}").format(sql.Identifier(schema, "state"))).fetchone()

@@ -1,19 +1,19 @@
-"""Connections of the server: how many there may be, and how long each may keep it waiting.
+"""Limits of the server's connections: their number, and the time that each may take.
 
 Without these limits, clients that send nothing, send slowly or never read occupy connections and memory before anybody has looked
 at a request or a token.
 
-- A request begins within `HEAD_SECONDS` of the connection or of the answer before it, and its headers are complete by then.
+- The headers of a request are complete within `HEAD_SECONDS` of the connection. After an answer, uvicorn closes a connection that
+  is idle for 5 seconds.
 - Its body is complete `BODY_SECONDS` after the headers.
 - A client reads at least `WRITE_BYTES` of an answer in `WRITE_SECONDS`.
-- One address has at most `MAX_PER_CLIENT` connections, and all together have `MAX_CONNECTIONS`. Everything on one machine has the
-  same address, and so has everything behind a proxy. Therefore a new connection is not refused at a limit, but replaces the one
-  that can best be spared: the oldest without a complete request, or else the oldest that is slow to read. Only where answers to
-  all of them are being computed, the new one is refused.
+- One address has at most `MAX_PER_CLIENT` connections, and all together have `MAX_CONNECTIONS`. All clients on one
+  machine, or behind one proxy, share an address. Therefore a new connection replaces another one at a limit: the oldest without a
+  complete request, or else the oldest that is slow to read. It is refused only if answers to all others are being computed.
 
-The time that an answer is computed has a limit of its own (`bounds.DEADLINE`).
+The time that an answer is computed has a limit of its own (`request_limits.DEADLINE`).
 
-Not here: requests (`guard`, `bounds`), sockets that listen (`server`).
+Not here: requests (`guard`, `request_limits`), sockets that listen (`server`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,18 @@ from typing import cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from semsearch.web.bounds import MAX_HEAD, TOO_LONG_HEAD
 from semsearch.web.problems import MEDIA_TYPE
+from semsearch.web.request_limits import MAX_HEAD, TOO_LONG_HEAD
 
-__all__ = ["BODY_SECONDS", "HEAD_SECONDS", "MAX_CONNECTIONS", "MAX_PER_CLIENT", "WRITE_BYTES", "WRITE_SECONDS", "Connection"]
+__all__ = [
+    "BODY_SECONDS",
+    "HEAD_SECONDS",
+    "MAX_CONNECTIONS",
+    "MAX_PER_CLIENT",
+    "WRITE_BYTES",
+    "WRITE_SECONDS",
+    "LimitedConnection",
+]
 
 MAX_CONNECTIONS = 512
 """Maximum number of connections. Many systems allow a process 1,024 open files, of which the index needs some."""
@@ -59,12 +67,12 @@ def _refusal(status: HTTPStatus, detail: str) -> bytes:
 
 
 _CROWDED = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
-_UNREADABLE = _refusal(HTTPStatus.BAD_REQUEST, "this is not an HTTP request")
+_UNREADABLE = _refusal(HTTPStatus.BAD_REQUEST, "this is not an HTTP request: send HTTP/1.1")
 _LONG_HEAD = _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG_HEAD)
 
 
-class Connection(H11Protocol):
-    """A connection with limits; see the module."""
+class LimitedConnection(H11Protocol):
+    """HTTP/1.1 connection with the limits of this module."""
 
     _since = 0.0
     """Time at which the current wait for the client began: for headers, for a body."""
@@ -149,7 +157,7 @@ class Connection(H11Protocol):
     def _make_room(self) -> bool:
         """Drop another connection where there are too many; return False if none can be spared."""
         for limit, of_client in ((MAX_PER_CLIENT, True), (MAX_CONNECTIONS, False)):
-            others = cast("set[Connection]", self.connections) - {self}
+            others = cast("set[LimitedConnection]", self.connections) - {self}
             if of_client:
                 others = {each for each in others if _address(each) == _address(self)}
             if len(others) < limit:
@@ -161,7 +169,7 @@ class Connection(H11Protocol):
         return True
 
     def _rank(self) -> int:
-        """Return how well the connection can be spared, 0 for best."""
+        """Return the order of eviction: 0 is closed first, `_BUSY` never."""
         if self._is_waiting():
             return 1 if self.transport.get_write_buffer_size() else 0
         if self.cycle.more_body:
@@ -169,6 +177,6 @@ class Connection(H11Protocol):
         return 1 if self.cycle.response_started else _BUSY
 
 
-def _address(connection: Connection) -> str | None:
+def _address(connection: LimitedConnection) -> str | None:
     """Return the address of the client; None for all clients of a Unix socket."""
     return connection.client[0] if connection.client else None

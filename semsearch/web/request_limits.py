@@ -4,7 +4,7 @@ They bound what a request costs. On two cores and 2,000 articles, the most expen
 0.8 s, and the most expensive request of several queries 2 s and 1.3 MB of answer. Totals, such as the number of queries times
 the number of hits, are checked here; the schemas (`schemas`) have the other limits.
 
-Not here: the number and duration of connections (`connections`), hosts, origins and tokens (`guard`).
+Not here: the number and duration of connections (`connection_limits`), hosts, origins and tokens (`guard`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "TOO_LONG_HEAD",
     "check_answer",
     "check_searches",
-    "conditions",
+    "parse_conditions",
 ]
 
 DEADLINE = 30.0
@@ -43,7 +43,7 @@ MAX_BODY = 250_000
 """Maximum size of the body of a request, in bytes. `MAX_QUERY_TOTAL` characters take up to 192,000 as JSON escapes."""
 MAX_HEAD = 80_000
 """Maximum size of the address and headers, in bytes. A query and conditions of maximum length take up to 72,000."""
-TOO_LONG_HEAD = f"the address and headers are longer than {MAX_HEAD:,} bytes: ask for less at once"
+TOO_LONG_HEAD = f"the address and headers are longer than {MAX_HEAD:,} bytes: shorten the request"
 TOO_LONG_BODY = f"the request is longer than {MAX_BODY:,} bytes: ask fewer questions at once"
 MAX_ANSWER = 8_000_000
 """Maximum length of an answer, in characters."""
@@ -69,7 +69,7 @@ MAX_PATTERN_TOTAL = 500
 """Maximum length of all patterns, in characters."""
 
 
-def conditions(where: Sequence[str]) -> Filter:
+def parse_conditions(where: Sequence[str]) -> Filter:
     """Parse the conditions of a request.
 
     :raises InputError: if they exceed a limit, or one of them is malformed.
@@ -85,7 +85,7 @@ def conditions(where: Sequence[str]) -> Filter:
 
 
 def check_searches(queries: Sequence[str], k: int) -> None:
-    """Refuse too much in one request.
+    """Check the total size of the queries of a request.
 
     :param k: maximum number of hits for each query.
     :raises InputError: if the queries exceed a limit together.
@@ -105,4 +105,4 @@ def check_answer(document: str) -> str:
 
 def _check(what: str, count: int, limit: int, unit: str) -> None:
     if count > limit:
-        raise InputError(f"{what} {count:,} {unit}, more than {limit:,}: ask for less at once")
+        raise InputError(f"{what} {count:,} {unit}, more than {limit:,}: request less at a time")
