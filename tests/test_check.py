@@ -396,7 +396,8 @@ def test_the_command_tells_and_mends(notes, built):
     assert done.exit_code == 0
     assert done.stdout == f"{built}: sound (2 articles, 4 passages, 4 vectors, 10 files, {pages(built)} pages)\n"
     (path,) = built.glob("segment-*.vectors")
-    replace(path, path.read_bytes()[:-1] + b"\xff")
+    data = path.read_bytes()
+    replace(path, data[:-1] + bytes([data[-1] ^ 0xFF]))
     done = run("check", "--index", str(built))
     assert done.exit_code == 1
     assert "not sound" in done.stdout
