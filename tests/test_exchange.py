@@ -416,15 +416,17 @@ def test_passages_of_another_model_are_split_where_they_do_not_fit():
 
 
 LARGE = json.dumps({"note": "x" * 1_000_000})
+SHARED = json.dumps({"note": "x" * 10_000})
 
 
 @pytest.mark.parametrize("metadata", [[LARGE], [LARGE, LARGE.replace("x", "y")]])
-def test_a_small_file_that_unpacks_to_much_is_refused(mixed: Path, home: Path, tmp_path: Path, metadata: list[str]):
+def test_a_small_file_that_unpacks_to_much_is_refused(mixed: Path, home: Path, tmp_path: Path, metadata: list[str], monkeypatch):
+    monkeypatch.setattr(exchange.table, "_MAX_UNPACKED", 50_000_000)
     file = export(home, tmp_path / "all.parquet")
     # Either each article has it, or the passages of one article differ in it.
-    large = repeated(file, tmp_path / "large.parquet", 400, metadata, articles=len(metadata) == 1)
+    large = repeated(file, tmp_path / "large.parquet", 100, metadata, articles=len(metadata) == 1)
     assert large.stat().st_size < 30_000
-    with pytest.raises(InputError, match=r"unpacks to more than 25\d MB, too much for its size: export the passages as \.jsonl"):
+    with pytest.raises(InputError, match=r"unpacks to more than \d\d MB, too much for its size: export the passages as \.jsonl"):
         take(large, tmp_path / "copy")
     assert not (tmp_path / "copy" / "semsearch.sqlite").exists()
 
@@ -442,12 +444,12 @@ def test_metadata_that_passages_share_is_parsed_once_a_batch(mixed: Path, home: 
     parsed: list[int] = []
     plain = exchange.table.plain
     monkeypatch.setattr(exchange.table, "plain", lambda text: parsed.append(len(text)) or plain(text))
-    file = repeated(export(home, tmp_path / "all.parquet"), tmp_path / "one.parquet", 1000, [LARGE])
+    file = repeated(export(home, tmp_path / "all.parquet"), tmp_path / "one.parquet", 1000, [SHARED])
     report, _ = take(file, tmp_path / "copy")
     assert (report.articles, report.passages) == (1, 1000)
     assert len(parsed) == 4
     with semsearch.open(tmp_path / "copy", encoder=FakeEncoder()) as opened:
-        assert opened.search("aid")[0].metadata == json.loads(LARGE)
+        assert opened.search("aid")[0].metadata == json.loads(SHARED)
 
 
 def test_a_large_footer_is_refused_before_it_is_parsed(mixed: Path, home: Path, tmp_path: Path, monkeypatch):

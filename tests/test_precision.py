@@ -166,7 +166,9 @@ def test_without_the_extra_the_error_has_the_line_that_installs_it(notes, home, 
 def seeds(root: Path, model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of the seeds in 8 bits."""
     path = tmp_path_factory.mktemp("int8") / "index"
-    done = run("index", str(root / "seeds"), "--index", str(path), "--precision", "int8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoders, "SAMPLES", 20)
+        done = run("index", str(root / "seeds"), "--index", str(path), "--precision", "int8")
     assert done.exit_code == 0, done.stderr
     return path
 
