@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +18,7 @@ from helpers import build, run, write
 import semsearch
 from semsearch import encoder as encoders
 from semsearch import passages
+from semsearch.encoder import quantized
 from semsearch.encoder.engines import Batch, OnnxRuntime, OpenVino
 from semsearch.encoder.export import Export
 from semsearch.encoder.int8_verification import Rejected, rebuild
@@ -162,11 +160,39 @@ def test_without_the_extra_the_error_has_the_line_that_installs_it(notes, home, 
     assert not (home / "semsearch.sqlite").exists()
 
 
+OBSERVED = """
+import os, socket, sys
+class Refusing(socket.socket):
+    def connect(self, *_): raise AssertionError("a socket was connected")
+socket.socket = Refusing
+from semsearch.encoder import quantized
+quantized._calibrate(*sys.argv[1:4], sys.argv[4:])
+import nncf.telemetry
+print(type(nncf.telemetry.telemetry).__name__, sys.modules["openvino_telemetry"], os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+"""Program that calibrates, fails if a socket is connected, and prints the means by which NNCF could send something."""
+
+
 @pytest.fixture(scope="module")
-def seeds(root: Path, model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of the seeds in 8 bits."""
+def calibration() -> list[str]:
+    """What each calibration of this module has printed."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def seeds(root: Path, model_cache: Path, tmp_path_factory: pytest.TempPathFactory, calibration: list[str]) -> Path:
+    """An index of the seeds with an int8 model, whose calibration is observed."""
+
+    def observed(command, **options):
+        options["env"] = {name: value for name, value in options["env"].items() if name != "ORT_DISABLE_TELEMETRY"}
+        done = start([command[0], "-c", OBSERVED, *command[3:]], **options)
+        calibration.append(done.stdout)
+        return done
+
+    start = subprocess.run
     path = tmp_path_factory.mktemp("int8") / "index"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantized.subprocess, "run", observed)
         patch.setattr(encoders, "SAMPLES", 20)
         done = run("index", str(root / "seeds"), "--index", str(path), "--precision", "int8")
     assert done.exit_code == 0, done.stderr
@@ -232,24 +258,9 @@ def test_onnxruntime_runs_the_network_where_openvino_is_not(seeds, monkeypatch):
 
 
 @pytest.mark.model
-def test_calibrating_tells_nobody(bundled, tmp_path):
-    """A process as it calibrates: what it would tell its maker with, and that it connects to nothing."""
-    (tmp_path / "samples.json").write_text(json.dumps(bundled.token_ids([PassageText("", "what aid did Russia offer", ())])))
-    code = f"""
-import socket
-class Refusing(socket.socket):
-    def connect(self, *_): raise AssertionError("a socket was connected")
-socket.socket = Refusing
-from semsearch.encoder import quantized
-quantized._calibrate({str(bundled.export.onnx)!r}, "samples.json", "network.onnx", {bundled.export.inputs!r})
-import os, sys, nncf.telemetry
-print(type(nncf.telemetry.telemetry).__name__, sys.modules["openvino_telemetry"], os.environ["ORT_DISABLE_TELEMETRY"])
-"""
-    untold = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, env=untold)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "MagicMock None 1"
-    assert (tmp_path / "network.onnx").stat().st_size < 30e6
+def test_calibration_connects_to_nothing(seeds, calibration: list[str]):
+    (output,) = calibration
+    assert output.splitlines()[-1] == "MagicMock None 1"
 
 
 @pytest.fixture(scope="module")
