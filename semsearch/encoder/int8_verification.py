@@ -8,7 +8,7 @@ Everything else in the input is dropped: external data, functions, custom domain
 
 What NNCF does to a model, and what is therefore accepted: weights in 8 bits; activations through a pair of `QuantizeLinear` and
 `DequantizeLinear`; activations scaled before a matrix product whose weights undo the scale (SmoothQuant); corrected biases;
-dropped `Cast` nodes (a dropped cast that had an effect gives a model that the engine rejects).
+dropped `Cast` nodes (their effect is not checked; a missing cast changes values or types, not the size of tensors).
 
 Not here: calibration (`quantized`), inference (`engines`).
 """
